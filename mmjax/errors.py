@@ -1,0 +1,8 @@
+"""The one exception that stands for a mistake of the user's rather than a defect of the program."""
+
+
+class UserError(Exception):
+    """Bad input: one line that names the file, field or shape and the fix.
+
+    The command line prints it without a traceback and exits with code 2.
+    """

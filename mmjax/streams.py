@@ -1,0 +1,107 @@
+"""What a model reads and writes: one :class:`Stream` per name, and the static facts about it."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax.typing import Array, Bool, Float, Int
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """The values of one stream with everything a model may know about them.
+
+    Attributes:
+      values: ``[B, *grid, C]`` floats (continuous) or ``[B, *grid]`` integers (discrete). A network
+        returns predictions in their place; for a discrete stream these are logits ``[B, *grid, V]``.
+      time: noise level, 0 clean and 1 noise, ``[B]`` (per clip) or ``[B, *grid]`` with axes of
+        length 1 where it does not vary, such as ``[B, T, 1, 1]`` (per frame).
+      mask: ``[B, *grid]``, true where the stream has content; false is padding or a dropped condition.
+      positions: ``[B, *grid, A]`` in the units of the spec's axes (seconds, pixels, index).
+      segments: ``[B, *grid]`` integers; tokens see each other only inside one segment. None: one.
+    """
+
+    values: Float[Array, "..."] | Int[Array, "..."]
+    time: Float[Array, "B ..."]
+    mask: Bool[Array, "B *grid"]
+    positions: Float[Array, "B *grid A"]
+    segments: Int[Array, "B *grid"] | None = None
+
+    def replace(self, **changes) -> "Stream":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamSpec:
+    """The static facts of a stream, derived from its modality and codec.
+
+    Attributes:
+      name: the stream's name in the system.
+      field: the batch field that holds its raw data.
+      grid: latent axes without the batch, such as ``(T, H, W)``.
+      channels: features per grid point, None for a discrete stream.
+      vocabulary: number of codes, None for a continuous stream.
+      axes: the names of the position axes (``time``, ``height``, ``width``, ``index``).
+      grid_positions: ``[*grid, A]`` positions of a clip at the modality's own rate, nested tuples
+        made read-only arrays; seconds, pixels or index.
+      modality, codec, process: the objects named by the config (``modality`` and ``codec`` may be
+        None when the batch already holds latents, such as cached ones).
+      drop_rate: probability that the stream is dropped as a condition during training.
+      dropped: what a dropped condition becomes: ``"mask"`` (its tokens are masked out), ``"noise"``
+        (pure noise at time 1) or ``"empty"`` (the codec's encoding of nothing).
+      weight: factor of the stream's term in the loss.
+    """
+
+    name: str
+    field: str
+    grid: tuple[int, ...]
+    channels: int | None
+    vocabulary: int | None
+    axes: tuple[str, ...]
+    grid_positions: np.ndarray
+    modality: Any = None
+    codec: Any = None
+    process: Any = None
+    drop_rate: float = 0.0
+    dropped: str = "mask"
+    weight: float = 1.0
+
+    @property
+    def discrete(self) -> bool:
+        """Whether values are integer codes."""
+        return self.vocabulary is not None
+
+    @property
+    def tokens(self) -> int:
+        """The number of grid points."""
+        return math.prod(self.grid)
+
+    def shape(self, batch: int) -> tuple[int, ...]:
+        """The shape of ``values`` for a batch."""
+        return (batch, *self.grid) if self.discrete else (batch, *self.grid, self.channels)
+
+    def make(self, values, *, time=None, mask=None, positions=None, segments=None) -> Stream:
+        """A stream of ``values`` at ``time`` (default 0: clean) with the spec's positions and a full mask."""
+        batch = values.shape[0]
+        if values.shape != self.shape(batch):
+            raise ValueError(f"stream {self.name!r} takes {self.shape(batch)}, got {values.shape}")
+        if time is None:
+            time = jnp.zeros((batch,), jnp.float32)
+        if mask is None:
+            mask = jnp.ones((batch, *self.grid), bool)
+        if positions is None:
+            positions = jnp.broadcast_to(
+                jnp.asarray(self.grid_positions, jnp.float32), (batch, *self.grid_positions.shape)
+            )
+        return Stream(values, time, mask, positions, segments)
+
+
+def expand_time(time: Float[Array, "B ..."], values: jax.Array) -> jax.Array:
+    """``time`` with trailing axes of length 1 so that it broadcasts against ``values``."""
+    return time.reshape(time.shape + (1,) * (values.ndim - time.ndim))
