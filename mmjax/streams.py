@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,6 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mmjax.typing import Array, Bool, Float, Int
+
+
+PARTS = ("mask", "positions", "segments")
 
 
 @jax.tree_util.register_dataclass
@@ -85,6 +89,20 @@ class StreamSpec:
     def shape(self, batch: int) -> tuple[int, ...]:
         """The shape of ``values`` for a batch."""
         return (batch, *self.grid) if self.discrete else (batch, *self.grid, self.channels)
+
+    def encode(self, batch: Mapping[str, Any]) -> Stream:
+        """The clean stream of a batch: its cached latents if it holds them, else its raw field encoded.
+
+        Fields ``<field>_mask``, ``<field>_positions`` and ``<field>_segments``, where present, replace
+        the full mask, the grid's own positions and the single segment.
+        """
+        values = batch.get(f"{self.field}_latents")
+        if values is None:
+            values = jnp.asarray(batch[self.field])
+            if self.codec is not None and not self.codec.host:
+                values = self.codec.encode(values)
+        parts = {part: batch.get(f"{self.field}_{part}") for part in PARTS}
+        return self.make(values, **parts)
 
     def make(self, values, *, time=None, mask=None, positions=None, segments=None) -> Stream:
         """A stream of ``values`` at ``time`` (default 0: clean) with the spec's positions and a full mask."""

@@ -1,0 +1,1 @@
+"""How an objective is run backwards: pure functions over an explicit carry."""
