@@ -1,0 +1,100 @@
+"""Moving weights between public state dicts and parameter trees by an explicit table of names."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from mmjax.errors import UserError
+from mmjax.tree import flatten, unflatten
+from mmjax.typing import Tree
+
+_NAMED = 4  # names shown per list in an error
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """One array under its two names.
+
+    Attributes:
+      public: key in the public state dict, PyTorch layout.
+      path: path in the flattened parameter tree.
+      kernel: whether the array is a dense or convolution kernel, ``[out, in, *window]`` in public
+        and ``[*window, in, out]`` here; other arrays have one layout.
+      layer: position on the leading axis of a stack of blocks; None where there is no stack.
+    """
+
+    public: str
+    path: str
+    kernel: bool = False
+    layer: int | None = None
+
+
+def affine(public: str, path: str, layer: int | None = None, bias: bool = True) -> list[Weight]:
+    """The kernel, and the bias if there is one, of a dense or convolution layer."""
+    kernel = Weight(f"{public}.weight", f"{path}/kernel", True, layer)
+    return [kernel, Weight(f"{public}.bias", f"{path}/bias", layer=layer)][: 1 + bias]
+
+
+def scale_shift(public: str, path: str, layer: int | None = None) -> list[Weight]:
+    """The scale and bias of a normalisation."""
+    return [
+        Weight(f"{public}.weight", f"{path}/scale", layer=layer),
+        Weight(f"{public}.bias", f"{path}/bias", layer=layer),
+    ]
+
+
+def import_weights(
+    weights: Iterable[Weight], state: Mapping[str, np.ndarray], like: Tree
+) -> dict[str, Tree]:
+    """A parameter tree shaped as ``like``, filled from a public state dict.
+
+    Raises:
+      UserError: naming keys that are missing from ``state`` or that nothing takes, and arrays of
+        another shape.
+      ValueError: the table does not cover ``like``.
+    """
+    weights = list(weights)
+    report_keys({weight.public for weight in weights}, set(state))
+    shapes = flatten(like)
+    flat = {path: np.empty(shape.shape, shape.dtype) for path, shape in shapes.items()}
+    covered = {weight.path for weight in weights}
+    if covered != set(shapes):
+        raise ValueError(f"weight table and parameters differ in {sorted(covered ^ set(shapes))}")
+    for weight in weights:
+        array = np.asarray(state[weight.public])
+        if weight.kernel:
+            array = np.moveaxis(array, (1, 0), (-2, -1))
+        slot = flat[weight.path] if weight.layer is None else flat[weight.path][weight.layer]
+        if array.shape != slot.shape:
+            raise UserError(
+                f"weight {weight.public!r} has shape {state[weight.public].shape}, "
+                f"which does not fit {weight.path!r} of shape {slot.shape}"
+            )
+        slot[...] = array
+    return unflatten(flat)
+
+
+def export_weights(weights: Iterable[Weight], params: Tree) -> dict[str, np.ndarray]:
+    """The public state dict of a parameter tree; the inverse of :func:`import_weights`."""
+    flat, state = flatten(params), {}
+    for weight in weights:
+        array = np.asarray(flat[weight.path])
+        if weight.layer is not None:
+            array = array[weight.layer]
+        if weight.kernel:
+            array = np.moveaxis(array, (-2, -1), (1, 0))
+        state[weight.public] = np.ascontiguousarray(array)
+    return state
+
+
+def report_keys(wanted: set[str], found: set[str]) -> None:
+    """Raises a UserError that names missing and unexpected keys, if there are any."""
+    problems = []
+    for kind, keys in (("missing", wanted - found), ("unexpected", found - wanted)):
+        if keys:
+            shown = ", ".join(sorted(keys)[:_NAMED])
+            more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+            problems.append(f"{len(keys)} {kind} keys: {shown}{more}")
+    if problems:
+        raise UserError("state dict does not fit the model; " + "; ".join(problems))
