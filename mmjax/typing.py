@@ -6,21 +6,35 @@ of a stream, outermost first: ``(N,)`` for text and sound, ``(H, W)`` images, ``
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
+if TYPE_CHECKING:
+    from jaxtyping import Array, PRNGKeyArray
 
 try:  # run-time checks in tests; the annotations degrade to plain arrays where jaxtyping is absent
-    from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+    from jaxtyping import Bool, Float, Int, UInt8
 except ImportError:  # pragma: no cover - exercised on images without jaxtyping
 
     class _Plain:
         def __class_getitem__(cls, item):
-            return jax.Array
+            return item[0]
 
-    Array = jax.Array
     Bool = Float = Int = UInt8 = _Plain
-    PRNGKeyArray = jax.Array
+
+
+def __getattr__(name: str) -> Any:
+    """``Array`` and ``PRNGKeyArray`` on demand, so that host code with NumPy alone imports no JAX."""
+    if name not in ("Array", "PRNGKeyArray"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import jaxtyping
+
+        return getattr(jaxtyping, name)
+    except ImportError:  # pragma: no cover
+        import jax
+
+        return jax.Array
+
 
 Tree = Any  # a pytree of arrays
 Batch = Mapping[str, Any]  # field name -> array with a leading batch axis
