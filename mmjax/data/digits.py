@@ -7,6 +7,7 @@ import operator
 import numpy as np
 
 from mmjax.errors import UserError
+from mmjax.typing import Int, UInt8
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPLITS = ("train", "test")
@@ -29,7 +30,7 @@ def article(label: int) -> str:
 
 
 @functools.cache
-def handwritten(split: str) -> tuple[np.ndarray, np.ndarray]:
+def handwritten(split: str) -> tuple[UInt8[np.ndarray, "N 8 8"], Int[np.ndarray, " N"]]:
     """The digits of one split: pictures uint8 ``[N, 8, 8]`` (0 to 255) and labels int64 ``[N]``.
 
     scikit-learn's copy of the UCI optical digits holds 1,797 pictures ordered by writer, so the last
@@ -47,13 +48,13 @@ def handwritten(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.cache
-def instances(split: str, label: int) -> np.ndarray:
+def instances(split: str, label: int) -> Int[np.ndarray, " N"]:
     """Indices into ``handwritten(split)`` of the pictures that show ``label``."""
     return np.flatnonzero(handwritten(split)[1] == label)
 
 
 @functools.cache
-def resized(split: str, instance: int, height: int, width: int) -> np.ndarray:
+def resized(split: str, instance: int, height: int, width: int) -> UInt8[np.ndarray, "H W"]:
     """One picture of ``handwritten(split)`` in another size, bicubic, uint8 ``[height, width]``."""
     from PIL import Image
 

@@ -5,12 +5,13 @@ import functools
 import numpy as np
 
 from mmjax.data.digits import resized
+from mmjax.typing import Float
 
 _INK = 64  # of 255; fainter rims are cut away, so that the box that bounces is the box that is seen
 
 
 @functools.cache
-def sprite(split: str, instance: int, size: int) -> np.ndarray:
+def sprite(split: str, instance: int, size: int) -> Float[np.ndarray, "h w"]:
     """A digit ``[h, w]`` float32 from 0 to 255, drawn ``size`` pixels high and cut to its ink."""
     picture = resized(split, instance, size, size)
     rows = np.flatnonzero((picture >= _INK).any(axis=1))
@@ -26,7 +27,12 @@ def _spread(starts: np.ndarray, extent: int, pixels: int) -> np.ndarray:
     return np.maximum(0, 1 - np.abs(offset)).astype(np.float32)
 
 
-def draw(sprite: np.ndarray, centres: np.ndarray, height: int, width: int) -> np.ndarray:
+def draw(
+    sprite: Float[np.ndarray, "h w"],
+    centres: Float[np.ndarray, "T 2"],
+    height: int,
+    width: int,
+) -> Float[np.ndarray, "T H W"]:
     """A moving sprite ``[T, height, width]`` float32 at sub-pixel ``centres`` ``[T, 2]`` (x, y).
 
     Bilinear interpolation keeps the sum of the pixels and moves their centroid exactly with the

@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from mmjax.typing import Float
+
 PITCHES = (300.0, 375.0, 475.0, 612.5, 775.0, 975.0, 1237.5, 1562.5, 1975.0, 2500.0)
 """Hertz, one per digit, in steps of about four semitones. All are multiples of 12.5 Hz and locked
 to the clip's clock, so at 12.5 frames a second a tone has the same waveform in every frame."""
@@ -14,9 +16,9 @@ DECAY = 0.12
 _SOFTEST, _LOUDEST = 0.1, 0.4
 
 
-def loudness(speed: np.ndarray | float, fastest: float) -> np.ndarray | float:
-    """The amplitude of an impact: linear in its speed up to ``fastest``."""
-    return _SOFTEST + (_LOUDEST - _SOFTEST) * np.minimum(speed / fastest, 1)
+def loudness(speeds: Float[np.ndarray, " E"], fastest: float) -> Float[np.ndarray, " E"]:
+    """The amplitudes of impacts: linear in their speeds up to ``fastest``."""
+    return _SOFTEST + (_LOUDEST - _SOFTEST) * np.minimum(speeds / fastest, 1)
 
 
 @functools.lru_cache(maxsize=64)
@@ -30,13 +32,13 @@ def _decay(samples: int, rate: int) -> np.ndarray:
 
 
 def strike(
-    times: np.ndarray,
-    amplitudes: np.ndarray,
-    pans: np.ndarray,
+    times: Float[np.ndarray, " E"],
+    amplitudes: Float[np.ndarray, " E"],
+    pans: Float[np.ndarray, " E"],
     pitch: float,
     samples: int,
     rate: int,
-) -> np.ndarray:
+) -> Float[np.ndarray, "L 2"]:
     """The stereo sound ``[samples, 2]`` of one digit struck at ``times`` ``[E]`` seconds.
 
     Args:

@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
+from mmjax.typing import Float
+
 FLOOR, CEILING, LEFT, RIGHT = range(4)
-_INSTANT = 1e-9  # seconds; a root closer than this is the contact that has just been resolved
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +70,12 @@ class Track:
       rolls: whether the box rolls or rests on the floor at the end.
     """
 
-    starts: np.ndarray
-    parabolas: np.ndarray
+    starts: Float[np.ndarray, " S"]
+    parabolas: Float[np.ndarray, "S 6"]
     bounces: tuple[Bounce, ...]
     rolls: bool
 
-    def centres(self, times: np.ndarray) -> np.ndarray:
+    def centres(self, times: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T 2"]:
         """The centre ``[T, 2]`` (x, y) of the box at ``times`` ``[T]``."""
         segment = np.searchsorted(self.starts, times, side="right") - 1
         elapsed = (times - self.starts[segment])[:, None]
@@ -82,69 +83,97 @@ class Track:
         return position + velocity * elapsed + acceleration * elapsed**2 / 2
 
 
-def time_to_travel(distance: float, velocity: float, acceleration: float) -> float:
-    """The first time after now at which ``velocity t + acceleration t^2 / 2 = distance``, or inf."""
+def time_to_cross(distance: float, velocity: float, acceleration: float, outward: int) -> float:
+    """Seconds until ``velocity t + acceleration t^2 / 2 = distance`` while moving ``outward`` (+-1).
+
+    Only a crossing in the outward direction is an impact, so a box that touches a wall and moves
+    away from it is never caught. Infinite where there is none.
+    """
     if acceleration == 0:
-        time = distance / velocity if velocity else math.inf
-        return time if time > _INSTANT else math.inf
-    discriminant = velocity**2 + 2 * acceleration * distance
-    if discriminant < 0:
+        return distance / velocity if velocity * outward > 0 else math.inf
+    square = velocity**2 + 2 * acceleration * distance
+    if square <= 0:
         return math.inf
-    # The form without cancellation: q and distance / q are the roots' halves.
-    root = -velocity - math.copysign(math.sqrt(discriminant), velocity)
-    times = [root / acceleration, -2 * distance / root if root else math.inf]
-    return min((time for time in times if time > _INSTANT), default=math.inf)
+    time = (outward * math.sqrt(square) - velocity) / acceleration
+    return time if time >= 0 else math.inf
 
 
 def simulate(world: World, box: Box, duration: float) -> Track:
     """The motion of ``box`` for ``duration`` seconds."""
-    left, right = box.width / 2, world.width - box.width / 2
-    ceiling, floor = box.height / 2, world.height - box.height / 2
-    x, y, velocity_x, velocity_y = box.x, box.y, box.velocity_x, box.velocity_y
-    rolling = y == floor and velocity_y == 0
+    motion = _Motion(world, box)
     now, starts, parabolas, bounces = 0.0, [], [], []
     while True:
-        acceleration_x = (
-            -math.copysign(world.friction * world.gravity, velocity_x)
-            if rolling and velocity_x
-            else 0.0
-        )
-        acceleration_y = 0.0 if rolling else world.gravity
         starts.append(now)
-        parabolas.append((x, y, velocity_x, velocity_y, acceleration_x, acceleration_y))
+        parabolas.append(motion.parabola())
+        wall, wait = motion.next_contact()
+        now += wait
+        if now >= duration:
+            return Track(np.array(starts), np.array(parabolas), tuple(bounces), motion.rolling)
+        motion.advance(wait)
+        if wall is None:
+            motion.velocity_x = 0.0
+            continue
+        speed = motion.reflect(wall)
+        if speed is not None:
+            bounces.append(Bounce(now, wall, motion.x, motion.y, speed))
 
+
+class _Motion:
+    """The state of one box between impacts."""
+
+    def __init__(self, world: World, box: Box):
+        self.world = world
+        self.left, self.right = box.width / 2, world.width - box.width / 2
+        self.ceiling, self.floor = box.height / 2, world.height - box.height / 2
+        self.x, self.y = box.x, box.y
+        self.velocity_x, self.velocity_y = box.velocity_x, box.velocity_y
+        self.rolling = box.y == self.floor and box.velocity_y == 0
+
+    def accelerations(self) -> tuple[float, float]:
+        if not self.rolling:
+            return 0.0, self.world.gravity
+        if self.velocity_x == 0:
+            return 0.0, 0.0
+        return -math.copysign(self.world.friction * self.world.gravity, self.velocity_x), 0.0
+
+    def parabola(self) -> tuple[float, ...]:
+        return (self.x, self.y, self.velocity_x, self.velocity_y, *self.accelerations())
+
+    def next_contact(self) -> tuple[int | None, float]:
+        """The wall met next and the seconds until then; no wall where rolling ends first."""
+        along, down = self.accelerations()
         waits = {
-            FLOOR: time_to_travel(floor - y, velocity_y, acceleration_y),
-            CEILING: time_to_travel(ceiling - y, velocity_y, acceleration_y),
-            LEFT: time_to_travel(left - x, velocity_x, acceleration_x),
-            RIGHT: time_to_travel(right - x, velocity_x, acceleration_x),
+            FLOOR: time_to_cross(self.floor - self.y, self.velocity_y, down, 1),
+            CEILING: time_to_cross(self.ceiling - self.y, self.velocity_y, down, -1),
+            LEFT: time_to_cross(self.left - self.x, self.velocity_x, along, -1),
+            RIGHT: time_to_cross(self.right - self.x, self.velocity_x, along, 1),
+            None: -self.velocity_x / along if along else math.inf,
         }
         wall = min(waits, key=waits.get)
-        wait = waits[wall]
-        stop = -velocity_x / acceleration_x if acceleration_x else math.inf
-        if now + min(wait, stop) >= duration:
-            return Track(np.array(starts), np.array(parabolas), tuple(bounces), rolling)
-        step = min(wait, stop)
-        now += step
-        x = min(max(x + velocity_x * step + acceleration_x * step**2 / 2, left), right)
-        y = min(max(y + velocity_y * step + acceleration_y * step**2 / 2, ceiling), floor)
-        velocity_x += acceleration_x * step
-        velocity_y += acceleration_y * step
-        if stop < wait:
-            velocity_x = 0.0
-            continue
+        return wall, waits[wall]
 
+    def advance(self, seconds: float):
+        along, down = self.accelerations()
+        self.x += self.velocity_x * seconds + along * seconds**2 / 2
+        self.y += self.velocity_y * seconds + down * seconds**2 / 2
+        self.velocity_x += along * seconds
+        self.velocity_y += down * seconds
+        # Rounding must not carry the box through a wall.
+        self.x = min(max(self.x, self.left), self.right)
+        self.y = min(max(self.y, self.ceiling), self.floor)
+
+    def reflect(self, wall: int) -> float | None:
+        """Resolves an impact; returns its normal speed, or None where the box stays on the floor."""
+        kept, tangential = self.world.restitution, 1 - self.world.friction
         if wall in (LEFT, RIGHT):
-            x = left if wall == LEFT else right
-            speed = abs(velocity_x)
-            velocity_x *= -world.restitution
-            velocity_y *= 1 - world.friction
-        else:
-            y = floor if wall == FLOOR else ceiling
-            speed = abs(velocity_y)
-            velocity_x *= 1 - world.friction
-            velocity_y *= -world.restitution
-            if wall == FLOOR and -velocity_y < world.rest_speed:
-                rolling, velocity_y = True, 0.0
-                continue
-        bounces.append(Bounce(now, wall, x, y, speed))
+            speed = abs(self.velocity_x)
+            self.velocity_x *= -kept
+            self.velocity_y *= tangential
+            return speed
+        speed = abs(self.velocity_y)
+        self.velocity_x *= tangential
+        self.velocity_y *= -kept
+        if wall == FLOOR and kept * speed < self.world.rest_speed:
+            self.y, self.velocity_y, self.rolling = self.floor, 0.0, True
+            return None
+        return speed
