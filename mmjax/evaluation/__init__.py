@@ -1,0 +1,1 @@
+"""Judging: metrics with their protocol, and the table they make."""

@@ -1,0 +1,61 @@
+"""Packages and extras of mmjax. The base install needs neither torch nor TensorFlow."""
+
+from setuptools import find_packages, setup
+
+BASE = [
+    "jax>=0.7.2",
+    "flax>=0.11.2",
+    "optax>=0.2.8",  # contrib.muon with dimension numbers for stacked kernels
+    "orbax-checkpoint>=0.11",
+    "grain>=0.2.16",
+    "array-record>=0.8.1; platform_system != 'Windows'",
+    "tensorflow-datasets>=4.9.9",
+    "importlib-resources",  # tensorflow-datasets needs it and does not declare it
+    "ml_collections>=1.1",
+    "clu>=0.0.12",
+    "numpy>=1.26",
+    "scipy>=1.11",
+    "scikit-learn>=1.4",  # the handwritten digits and the classifier that judges them
+    "jaxtyping>=0.2.36",  # array annotations
+    "beartype>=0.19",  # checks a config's values against the fields' annotations
+    "absl-py",  # Grain's worker processes want its flags parsed
+    "av>=14",  # video with sound in and out; its wheel carries FFmpeg
+    "soundfile>=0.12",  # WAV and FLAC
+    "pillow>=10",
+    "safetensors>=0.4",  # weights without pickle
+    "tensorboardX>=2.6",  # TensorBoard files without TensorFlow
+    "tqdm>=4.66",  # progress bars
+]
+
+PARITY = ["torch>=2.6", "diffusers>=0.36", "transformers>=5.0"]
+TEST = [
+    "pytest>=8",
+    "pytest-timeout",  # a hang fails by name
+    "ruff>=0.8",
+    "websocket-client>=1.8",  # drives headless Chromium over its DevTools protocol
+    "nbclient>=0.10",
+    "ipykernel>=6.29",
+    "jupytext>=1.16",
+    "matplotlib>=3.8",
+]
+
+setup(
+    name="mmjax",
+    version="0.1.0",
+    description="Multimodal generative models in JAX and Flax: train, sample, evaluate, compare",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["mmjax", "mmjax.*"]),
+    install_requires=BASE,
+    extras_require={
+        "cuda": ["jax[cuda12]"],
+        "tpu": ["jax[tpu]"],
+        "tf": ["tensorflow-cpu>=2.18"],  # TFDS features and readers that need it
+        "parity": PARITY,
+        "test": TEST,
+        "colab": ["matplotlib>=3.8", "ipywidgets"],
+    },
+    entry_points={"console_scripts": ["mmjax=mmjax.cli.main:main"]},
+)
