@@ -33,8 +33,8 @@ def article(label: int) -> str:
 def handwritten(split: str) -> tuple[UInt8[np.ndarray, "N 8 8"], Int[np.ndarray, " N"]]:
     """The digits of one split: pictures uint8 ``[N, 8, 8]`` (0 to 255) and labels int64 ``[N]``.
 
-    scikit-learn's copy of the UCI optical digits holds 1,797 pictures ordered by writer, so the last
-    fifth, which is the test split, is written by hands that the training split has not seen.
+    scikit-learn's copy of the UCI optical digits holds 1,797 pictures ordered by writer, so the
+    last fifth, which is the test split, is by hands that the training split has not seen.
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r} of the handwritten digits is not one of {SPLITS}")

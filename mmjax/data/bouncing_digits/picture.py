@@ -22,7 +22,7 @@ def sprite(split: str, instance: int, size: int) -> Float[np.ndarray, "h w"]:
 
 
 def _spread(starts: np.ndarray, extent: int, pixels: int) -> np.ndarray:
-    """Weights ``[T, pixels, extent]`` of linear interpolation for a sprite that begins at ``starts``."""
+    """Weights ``[T, pixels, extent]`` of linear interpolation of a sprite placed at ``starts``."""
     offset = np.arange(pixels)[:, None] - np.arange(extent) - starts[:, None, None]
     return np.maximum(0, 1 - np.abs(offset)).astype(np.float32)
 

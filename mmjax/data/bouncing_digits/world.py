@@ -38,7 +38,7 @@ class World:
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """A box at time 0: its extent, the position of its centre and the impulse it gets (unit mass)."""
+    """A box at time 0: its extent, its centre and the impulse it gets (unit mass)."""
 
     width: float
     height: float
@@ -84,7 +84,7 @@ class Track:
 
 
 def time_to_cross(distance: float, velocity: float, acceleration: float, outward: int) -> float:
-    """Seconds until ``velocity t + acceleration t^2 / 2 = distance`` while moving ``outward`` (+-1).
+    """Seconds until ``velocity t + acceleration t^2 / 2 = distance``, moving ``outward`` (+-1).
 
     Only a crossing in the outward direction is an impact, so a box that touches a wall and moves
     away from it is never caught. Infinite where there is none.
@@ -163,7 +163,7 @@ class _Motion:
         self.y = min(max(self.y, self.ceiling), self.floor)
 
     def reflect(self, wall: int) -> float | None:
-        """Resolves an impact; returns its normal speed, or None where the box stays on the floor."""
+        """Resolves an impact; its normal speed, or None where the box stays on the floor."""
         kept, tangential = self.world.restitution, 1 - self.world.friction
         if wall in (LEFT, RIGHT):
             speed = abs(self.velocity_x)
