@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import operator
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class Digits:
     def __len__(self) -> int:
         return len(handwritten(self.split)[1])
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: SupportsIndex) -> dict:
         index = operator.index(index)
         if not 0 <= index < len(self):
             raise IndexError(f"record {index} of {len(self)}")

@@ -49,8 +49,8 @@ def draw_world(rng: np.random.Generator, height: int, width: int, fps: float) ->
     """Gravity, restitution and friction of one clip."""
     gravity = rng.uniform(60, 110) * min(height, width) / 24
     return World(
-        width=width,
-        height=height,
+        width=float(width),
+        height=float(height),
         gravity=gravity,
         restitution=rng.uniform(0.78, 0.92),
         friction=rng.uniform(0.01, 0.1),
@@ -89,7 +89,7 @@ def throw(
 def _draw_box(
     rng: np.random.Generator, name: str, world: World, extent: tuple[int, int], unit: float
 ) -> Box:
-    height, width = extent
+    height, width = map(float, extent)
     room_x, room_y = world.width - width, world.height - height
     x = width / 2 + rng.uniform(0, room_x)
     if name == "dropped":

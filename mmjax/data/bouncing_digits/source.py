@@ -2,6 +2,7 @@
 
 import dataclasses
 import operator
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class BouncingDigits:
     def __len__(self) -> int:
         return _LENGTHS[self.split] if self.length is None else self.length
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: SupportsIndex) -> dict:
         scene, rng = self._draw(index)
         video = self._film(scene)
         labels = [body.label for body in scene.bodies]
@@ -114,11 +115,11 @@ class BouncingDigits:
             "events": self._events(scene),
         }
 
-    def scene(self, index: int) -> Scene:
+    def scene(self, index: SupportsIndex) -> Scene:
         """The exact physics behind a record."""
         return self._draw(index)[0]
 
-    def _draw(self, index: int) -> tuple[Scene, np.random.Generator]:
+    def _draw(self, index: SupportsIndex) -> tuple[Scene, np.random.Generator]:
         """The scene and the generator that goes on to draw its caption."""
         index = operator.index(index)
         if not 0 <= index < len(self):
