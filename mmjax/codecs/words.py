@@ -27,36 +27,49 @@ def _fit(ids: list[int], length: int, pad: int, kind: str) -> tuple[np.ndarray, 
     return padded, np.arange(length) < len(ids)
 
 
+def _check_length(name: str, raw_shape: tuple[int, ...], length: int) -> tuple[int]:
+    if tuple(raw_shape) != (length,):
+        raise UserError(f"{name}: length={length} differs from the text modality's {raw_shape}")
+    return (length,)
+
+
 @dataclasses.dataclass(frozen=True)
 class Words:
     """A tokeniser over a closed vocabulary: id 0 is padding, word ``i`` has id ``i + 1``.
 
     Attributes:
-      vocabulary: every word the model knows, in lower case, without repeats.
+      words: every word the model knows, in lower case, without repeats.
       length: tokens per text.
     """
 
-    vocabulary: tuple[str, ...]
+    words: tuple[str, ...]
     length: int
 
     host: ClassVar[bool] = True
     pad: ClassVar[int] = 0
 
     def __post_init__(self):
-        odd = [word for word in self.vocabulary if split_words(word) != [word]]
+        odd = [word for word in self.words if split_words(word) != [word]]
         if odd:
-            raise UserError(f"Words: vocabulary entries must be single lower-case words: {odd}")
-        if len(set(self.vocabulary)) != len(self.vocabulary):
-            raise UserError("Words: vocabulary has repeated words")
+            raise UserError(f"Words: words must be single words in lower case, not {odd}")
+        if len(set(self.words)) != len(self.words):
+            raise UserError("Words: words are repeated")
 
     @property
-    def size(self) -> int:
+    def vocabulary(self) -> int:
         """The number of ids, padding included."""
-        return len(self.vocabulary) + 1
+        return len(self.words) + 1
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
-        return {word: index + 1 for index, word in enumerate(self.vocabulary)}
+        return {word: index + 1 for index, word in enumerate(self.words)}
+
+    def grid(self, raw_shape: tuple[int, ...]) -> tuple[int]:
+        """One position per token; a text modality of another length is a UserError."""
+        return _check_length("Words", raw_shape, self.length)
+
+    def channels(self, raw_shape: tuple[int, ...]) -> None:
+        """None: tokens are discrete."""
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """``text`` to int32 ids ``[length]`` and their mask; unknown words are a UserError."""
@@ -72,13 +85,13 @@ class Words:
         for index in np.asarray(ids).tolist():
             if index == self.pad:
                 break
-            words.append(self.vocabulary[index - 1])
+            words.append(self.words[index - 1])
         return " ".join(words)
 
     def _describe(self, word: str) -> str:
         """One clause that names an unknown word and the known ones most like it."""
-        nearest = difflib.get_close_matches(word, self.vocabulary, n=3, cutoff=0.5)
-        known = ", ".join(nearest or self.vocabulary[:8])
+        nearest = difflib.get_close_matches(word, self.words, n=3, cutoff=0.5)
+        known = ", ".join(nearest or self.words[:8])
         return f"unknown word {word!r}; {'nearest' if nearest else 'some'} known words: {known}"
 
 
@@ -96,7 +109,14 @@ class Bytes:
     pad: ClassVar[int] = 0
     begin: ClassVar[int] = 1
     end: ClassVar[int] = 2
-    size: ClassVar[int] = 259
+    vocabulary: ClassVar[int] = 259
+
+    def grid(self, raw_shape: tuple[int, ...]) -> tuple[int]:
+        """One position per token; a text modality of another length is a UserError."""
+        return _check_length("Bytes", raw_shape, self.length)
+
+    def channels(self, raw_shape: tuple[int, ...]) -> None:
+        """None: tokens are discrete."""
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """``text`` to int32 ids ``[length]`` between begin and end marks, and their mask."""

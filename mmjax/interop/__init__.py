@@ -1,0 +1,1 @@
+"""Weights to and from public PyTorch checkpoints, as dictionaries of NumPy arrays."""

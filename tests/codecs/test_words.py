@@ -15,7 +15,7 @@ def test_words_come_back_without_case_and_punctuation():
     assert ids.tolist() == [1, 2, 3, 4, 5, 0]
     assert mask.tolist() == [True] * 5 + [False]
     assert CODEC.decode(ids) == "a seven bounces three times"
-    assert CODEC.encode("don't")[0][0] == 6
+    assert CODEC.encode("don't")[0][0] == 6 == CODEC.vocabulary - 1
 
 
 def test_empty_text_is_all_padding():
@@ -33,16 +33,23 @@ def test_a_long_text_names_both_lengths():
         CODEC.encode("a " * 7)
 
 
-@pytest.mark.parametrize("vocabulary", [("a", "a"), ("Seven",), ("two words",), ("",)])
-def test_a_malformed_vocabulary_is_refused(vocabulary):
-    with pytest.raises(UserError, match="vocabulary"):
-        Words(vocabulary, length=4)
+@pytest.mark.parametrize("words", [("a", "a"), ("Seven",), ("two words",), ("",)])
+def test_malformed_words_are_refused(words):
+    with pytest.raises(UserError, match="Words: words"):
+        Words(words, length=4)
+
+
+@pytest.mark.parametrize("codec", [CODEC, Bytes(length=6)])
+def test_grid_is_the_length_of_the_modality(codec):
+    assert codec.grid((6,)) == (6,) and codec.channels((6,)) is None
+    with pytest.raises(UserError, match="length=6 differs"):
+        codec.grid((7,))
 
 
 def test_bytes_come_back():
     codec = Bytes(length=16)
     ids, mask = codec.encode("naïve ☃")
-    assert ids[0] == codec.begin and ids[mask][-1] == codec.end and ids.max() < codec.size
+    assert ids[0] == codec.begin and ids[mask][-1] == codec.end and ids.max() < codec.vocabulary
     assert codec.decode(ids) == "naïve ☃"
     assert codec.decode(np.array([1, 0xE2 + 3])) == "�"
 
