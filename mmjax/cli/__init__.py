@@ -1,0 +1,1 @@
+"""The verbs of the ``mmjax`` command, one thin file each."""

@@ -15,7 +15,7 @@ from mmjax.training.system import System
 from mmjax.typing import Array, Batch, Int, Params, PRNGKeyArray, Tree
 
 
-@jax.tree_util.register_dataclass
+@tree.pytree
 @dataclasses.dataclass(frozen=True)
 class State:
     """The training state, a pytree.

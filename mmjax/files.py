@@ -1,0 +1,41 @@
+"""Writing files whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+from mmjax.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic(path: os.PathLike | str) -> Iterator[pathlib.Path]:
+    """A temporary path beside ``path`` with the same suffix, renamed onto it when the block succeeds.
+
+    Raises:
+      UserError: the disk is full or the folder is not writable; nothing is left behind.
+    """
+    path = pathlib.Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}.", dir=path.parent)
+        os.close(handle)
+        temporary = pathlib.Path(name)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private; the result is an ordinary one
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: os.PathLike | str, text: str) -> None:
+    """Writes a text file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
