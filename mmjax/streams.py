@@ -9,23 +9,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mmjax.tree import pytree
 from mmjax.typing import Array, Bool, Float, Int
-
 
 PARTS = ("mask", "positions", "segments")
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True)
 class Stream:
     """The values of one stream with everything a model may know about them.
 
     Attributes:
-      values: ``[B, *grid, C]`` floats (continuous) or ``[B, *grid]`` integers (discrete). A network
-        returns predictions in their place; for a discrete stream these are logits ``[B, *grid, V]``.
+      values: ``[B, *grid, C]`` floats (continuous) or ``[B, *grid]`` integers (discrete). A
+        network returns predictions in their place: logits ``[B, *grid, V]`` if discrete.
       time: noise level, 0 clean and 1 noise, ``[B]`` (per clip) or ``[B, *grid]`` with axes of
         length 1 where it does not vary, such as ``[B, T, 1, 1]`` (per frame).
-      mask: ``[B, *grid]``, true where the stream has content; false is padding or a dropped condition.
+      mask: ``[B, *grid]``, true where there is content, false for padding or a dropped condition.
       positions: ``[B, *grid, A]`` in the units of the spec's axes (seconds, pixels, index).
       segments: ``[B, *grid]`` integers; tokens see each other only inside one segment. None: one.
     """
@@ -91,10 +91,10 @@ class StreamSpec:
         return (batch, *self.grid) if self.discrete else (batch, *self.grid, self.channels)
 
     def encode(self, batch: Mapping[str, Any]) -> Stream:
-        """The clean stream of a batch: its cached latents if it holds them, else its raw field encoded.
+        """The clean stream of a batch: its cached latents if it holds them, else its field encoded.
 
-        Fields ``<field>_mask``, ``<field>_positions`` and ``<field>_segments``, where present, replace
-        the full mask, the grid's own positions and the single segment.
+        Fields ``<field>_mask``, ``<field>_positions`` and ``<field>_segments``, where present,
+        replace the full mask, the grid's own positions and the single segment.
         """
         values = batch.get(f"{self.field}_latents")
         if values is None:
@@ -105,7 +105,7 @@ class StreamSpec:
         return self.make(values, **parts)
 
     def make(self, values, *, time=None, mask=None, positions=None, segments=None) -> Stream:
-        """A stream of ``values`` at ``time`` (default 0: clean) with the spec's positions and a full mask."""
+        """A stream of ``values``, by default clean, fully visible and at the spec's positions."""
         batch = values.shape[0]
         if values.shape != self.shape(batch):
             raise ValueError(f"stream {self.name!r} takes {self.shape(batch)}, got {values.shape}")

@@ -1,13 +1,16 @@
 """Parameter trees by path: nested dictionaries seen as ``{"network/block/kernel": leaf}``."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 import jax
 
 from mmjax.typing import Tree
 
 SEPARATOR = "/"
+Class = TypeVar("Class", bound=type)
 
 
 def flatten(tree: Mapping) -> dict[str, Tree]:
@@ -43,3 +46,33 @@ def select(flat: Mapping[str, Tree], pattern: str) -> dict[str, Tree]:
 def count(tree: Tree) -> int:
     """The number of scalars in a tree of arrays or shapes."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(tree))
+
+
+def pytree(cls: Class) -> Class:
+    """Registers a frozen dataclass as a pytree; fields with metadata ``static=True`` are constants.
+
+    Unlike ``jax.tree_util.register_dataclass``, putting a node together again goes round its
+    constructor. Transformations put shapes, specs and arrays of another rank in place of leaves;
+    the constructor's annotations are about the arrays that a program puts there itself.
+    """
+    names = [field.name for field in dataclasses.fields(cls)]
+    static = [f.name for f in dataclasses.fields(cls) if f.metadata.get("static", False)]
+    leaves = [name for name in names if name not in static]
+    keys = [jax.tree_util.GetAttrKey(name) for name in leaves]
+
+    def flatten(node):
+        constants = tuple(getattr(node, name) for name in static)
+        return tuple(getattr(node, name) for name in leaves), constants
+
+    def flatten_with_keys(node):
+        children, constants = flatten(node)
+        return tuple(zip(keys, children, strict=True)), constants
+
+    def unflatten(constants, children):
+        node = object.__new__(cls)
+        for name, value in zip((*leaves, *static), (*children, *constants), strict=True):
+            object.__setattr__(node, name, value)
+        return node
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls

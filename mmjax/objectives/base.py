@@ -4,23 +4,22 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import jax
-
 from mmjax.streams import Stream
+from mmjax.tree import pytree
 from mmjax.typing import Array, Batch, Bool, Float, Params, PRNGKeyArray, Tree
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """One summand of the loss, not yet reduced: the step divides the global sum by the global count.
+    """One summand of the loss, unreduced: the step divides its global sum by its global count.
 
     Attributes:
       values: ``[B, ...]`` or a scalar.
       mask: broadcastable to ``values``; true where a value counts. None: everywhere.
       weight: factor of this term in the loss.
       time: noise level of the values, broadcastable; the loss is then logged by time bucket too.
-      per: ``"token"`` averages over values; ``"sample"`` first over each example, then over examples.
+      per: ``"token"`` averages over values; ``"sample"`` over each example, then over examples.
     """
 
     values: Float[Array, "..."]
@@ -30,7 +29,7 @@ class Term:
     per: str = dataclasses.field(default="token", metadata={"static": True})
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True)
 class Aux:
     """What else ``terms`` leaves behind.
@@ -115,4 +114,4 @@ class Objective(Protocol):
         """The loss terms of one update on a prepared batch."""
 
     def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
-        """Generates the wanted streams, or raises UserError where the objective generates nothing."""
+        """Generates the wanted streams; UserError where the objective generates nothing."""
