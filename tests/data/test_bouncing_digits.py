@@ -140,7 +140,7 @@ def test_bounces_can_be_told_apart(single):
         assert 1 <= len(times) <= 6
         assert np.diff(times).min(initial=1) >= 3 / single.fps - 1e-6
         assert times[0] >= 2 / single.fps - 1e-6
-        assert times[-1] <= single.duration - 2 / single.fps + 1e-6
+        assert times[-1] <= single.duration - 3 / single.fps + 1e-6
 
 
 def test_the_centroid_follows_the_physics_within_the_walls(single):

@@ -10,8 +10,9 @@ THROWS = ("dropped", "left", "right", "up", "rolled left", "rolled right")
 _THROW_SHARES = (0.2, 0.25, 0.25, 0.14, 0.08, 0.08)
 
 _APART = 3  # frames between two bounces of one digit, so that each is seen as a reversal
-_MARGIN = 2  # frames without a bounce at both ends of a clip, for the same reason
+_BEFORE, _AFTER = 2, 3  # frames without a bounce at both ends of a clip, for the same reason
 _SLOWEST = 8.0  # normal speed after a bounce, in 24ths of the picture per second
+_REST = 12.0  # slower rises from the floor, in the same unit, are not seen as a bounce
 _ATTEMPTS = 1000
 _PATIENCE = 40  # attempts with one kind of throw before another is drawn
 _SECONDS_PER_BOUNCE = 0.32
@@ -47,14 +48,15 @@ def most_bounces(duration: float) -> int:
 
 def draw_world(rng: np.random.Generator, height: int, width: int, fps: float) -> World:
     """Gravity, restitution and friction of one clip."""
-    gravity = rng.uniform(60, 110) * min(height, width) / 24
+    unit = min(height, width) / 24
+    gravity = rng.uniform(60, 110) * unit
     return World(
         width=float(width),
         height=float(height),
         gravity=gravity,
         restitution=rng.uniform(0.78, 0.92),
         friction=rng.uniform(0.01, 0.1),
-        rest_speed=gravity * _APART / fps / 2,
+        rest_speed=max(_REST * unit, gravity * _APART / fps / 2),
     )
 
 
@@ -63,8 +65,8 @@ def throw(
 ) -> tuple[str, Box, Track]:
     """Throws a box of ``extent`` (height, width) until its bounces can be told apart by eye.
 
-    The bounces of an accepted throw are at least three frames apart, none is in the first or last
-    two frames, and there are between one and ``most_bounces``.
+    The bounces of an accepted throw are at least three frames apart, none is in the first two or
+    the last three frames, and there are between one and ``most_bounces``.
     """
     unit = min(world.height, world.width) / 24
     for attempt in range(_ATTEMPTS):
@@ -78,8 +80,8 @@ def throw(
         slowest = min(bounce.speed for bounce in track.bounces) * world.restitution
         if (
             np.diff(times).min(initial=np.inf) >= _APART / fps
-            and times[0] >= _MARGIN / fps
-            and times[-1] <= duration - _MARGIN / fps
+            and times[0] >= _BEFORE / fps
+            and times[-1] <= duration - _AFTER / fps
             and slowest >= _SLOWEST * unit
         ):
             return name, box, track
