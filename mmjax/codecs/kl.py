@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from mmjax.errors import UserError
 from mmjax.layers.attention import attention
 from mmjax.layers.conv import Downsample, ResidualBlock, Upsample, group_norm
+from mmjax.tree import pytree
 from mmjax.typing import Array, Float, PRNGKeyArray
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclasses.dataclass(frozen=True)
 class DiagonalNormal:
     """A normal distribution with independent coordinates.
