@@ -1,0 +1,15 @@
+"""Set before anything is imported: the CPU, a compilation cache, and array annotations checked."""
+
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+ROOT = pathlib.Path(__file__).parents[1]
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
+
+import jaxtyping  # noqa: E402
+
+if loaded := [name for name in sys.modules if name.partition(".")[0] == "mmjax"]:
+    raise RuntimeError(f"{loaded[0]} was imported before its annotations could be checked")
+jaxtyping.install_import_hook("mmjax", "beartype.beartype")
