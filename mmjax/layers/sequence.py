@@ -1,0 +1,138 @@
+"""Streams, one after the other, as the tokens of one sequence: what they see, where they stand."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax.layers import masks
+from mmjax.layers.modulation import Spread
+from mmjax.layers.positions import Rotary
+from mmjax.streams import Stream
+from mmjax.typing import Array, Bool, Float, Int
+
+PROGRAMS = ("full", "causal", "frame_causal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One stream of a sequence.
+
+    Attributes:
+      stream: on the grid of its patches, one token each.
+      axes: the names of its position axes.
+      program: what its tokens see of the sequence: ``"full"`` everything, ``"causal"`` what comes
+        no later in the sequence, ``"frame_causal"`` what is no later in seconds.
+    """
+
+    stream: Stream
+    axes: tuple[str, ...]
+    program: str = "full"
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Tokens along each axis of the grid."""
+        return self.stream.mask.shape[1:]
+
+    @property
+    def mask(self) -> Bool[Array, "B N"]:
+        """Which tokens have content."""
+        return self.stream.mask.reshape(self.stream.mask.shape[0], -1)
+
+    @property
+    def positions(self) -> Float[Array, "B N A"]:
+        """The tokens' positions."""
+        positions = self.stream.positions
+        return positions.reshape(positions.shape[0], -1, positions.shape[-1])
+
+    @property
+    def segments(self) -> Int[Array, "B N"]:
+        """The tokens' segments; 0 for a stream that has none."""
+        if self.stream.segments is None:
+            return jnp.zeros(self.mask.shape, jnp.int32)
+        return self.stream.segments.reshape(self.mask.shape)
+
+    @property
+    def times(self) -> Float[Array, "B F"]:
+        """The distinct noise levels."""
+        return self.stream.time.reshape(self.stream.time.shape[0], -1)
+
+    @property
+    def seconds(self) -> Float[Array, "B N"]:
+        """The tokens' places on the time axis; ValueError if the stream has none."""
+        if "time" not in self.axes:
+            raise ValueError(f"frame_causal attention needs a time axis, not {self.axes}")
+        return self.positions[..., self.axes.index("time")]
+
+
+def content(parts: Sequence[Part]) -> Bool[Array, "B N"]:
+    """Which tokens of the sequence have content."""
+    return jnp.concatenate([part.mask for part in parts], axis=1)
+
+
+def segments(parts: Sequence[Part]) -> Int[Array, "B N"] | None:
+    """The segment of each token; None if no stream is packed."""
+    if all(part.stream.segments is None for part in parts):
+        return None
+    return jnp.concatenate([part.segments for part in parts], axis=1)
+
+
+def visible(queries: Sequence[Part], keys: Sequence[Part]) -> Bool[Array, "..."]:
+    """The keys that have content and are of the query's segment."""
+    mask = masks.padding(content(keys))
+    query_segments, key_segments = segments(queries), segments(keys)
+    if query_segments is None or key_segments is None:
+        return mask
+    return mask & masks.same_segment(query_segments, key_segments)
+
+
+def self_visible(parts: Sequence[Part]) -> Bool[Array, "..."]:
+    """What tokens of one sequence see of each other: :func:`visible` and their programs."""
+    programs = _programs(parts)
+    mask = visible(parts, parts)
+    total = len(programs)
+    if "causal" in programs:
+        slots = np.where(programs == "causal", np.arange(total), total)
+        mask = mask & masks.causal(jnp.asarray(slots), total)
+    if "frame_causal" in programs:
+        seconds = jnp.concatenate([part.seconds for part in parts], axis=1)
+        free = jnp.asarray(programs != "frame_causal")[:, None]
+        mask = mask & (masks.frame_causal(seconds, seconds) | free)
+    return mask
+
+
+def cache_visible(
+    parts: Sequence[Part], filled: Bool[Array, "B M"], start: Int[Array, ""]
+) -> Bool[Array, "B 1 N M"]:
+    """What new tokens, whose first is at slot ``start``, see of a cache that holds them already.
+
+    Causal ones see the slots up to their own, others all: right for ``frame_causal`` streams if the
+    new tokens are whole frames.
+    """
+    programs = _programs(parts)
+    slots = np.where(programs == "causal", np.arange(len(programs)), len(programs))
+    return masks.padding(filled) & masks.causal(start + jnp.asarray(slots), filled.shape[1])
+
+
+def angles(parts: Sequence[Part], rope: Rotary | None) -> Float[Array, "B N R"] | None:
+    """The rotary angles of the tokens; None without rotary positions."""
+    if rope is None:
+        return None
+    return jnp.concatenate([rope.angles(part.positions, part.axes) for part in parts], axis=1)
+
+
+def spread(parts: Sequence[Part]) -> Spread:
+    """How the parts' distinct times spread over the tokens."""
+    grids = []
+    for part in parts:
+        times = part.stream.time.shape[1:]
+        grids.append((times or (1,) * len(part.grid), part.grid))
+    return Spread(tuple(grids))
+
+
+def _programs(parts: Sequence[Part]) -> np.ndarray:
+    """The program of each token."""
+    if unknown := {part.program for part in parts} - set(PROGRAMS):
+        raise ValueError(f"attention programs {sorted(unknown)} are none of {PROGRAMS}")
+    return np.concatenate([np.full(part.mask.shape[1], part.program) for part in parts])
