@@ -3,34 +3,54 @@
 import ast
 import hashlib
 import importlib.util
+import inspect
 import json
 import pathlib
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ml_collections
+from ml_collections.config_dict import RequiredValueError
 
 from mmjax.builder import nearest
 from mmjax.errors import UserError
+
+Config = Mapping[str, Any] | ml_collections.ConfigDict
+VALUES = (bool, int, float, str, type(None))
 
 
 def load(spec: str, overrides: Iterable[str] = ()) -> ml_collections.ConfigDict:
     """The config of ``"configs/x.py:arg"`` with overrides such as ``"train.steps=100"`` applied."""
     name, _, argument = spec.partition(":")
-    path = pathlib.Path(name)
-    if not path.is_file():
-        raise UserError(f"--config: no file {name!r}; give a path such as configs/quickstart.py")
-    module_spec = importlib.util.spec_from_file_location(f"mmjax_config_{path.stem}", path)
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
+    get_config = getattr(_run_file(pathlib.Path(name)), "get_config", None)
+    if get_config is None:
+        raise UserError(f"--config {name}: defines no function get_config")
+    if argument and not inspect.signature(get_config).parameters:
+        raise UserError(f"--config {spec}: {name} takes no argument after the colon")
     try:
-        config = module.get_config(argument) if argument else module.get_config()
+        config = get_config(argument) if argument else get_config()
     except (KeyError, ValueError) as error:
         raise UserError(f"--config {spec}: {error}") from error
-    config.lock()
     for override in overrides:
         override_field(config, override)
+    plain(config)
+    config.lock()
     return config
+
+
+def _run_file(path: pathlib.Path) -> types.ModuleType:
+    if not path.is_file() or path.suffix != ".py":
+        raise UserError(
+            f"--config: no Python file {str(path)!r}; give a path such as configs/quickstart.py"
+        )
+    module_spec = importlib.util.spec_from_file_location(f"mmjax_config_{path.stem}", path)
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UserError(f"--config {path}, line {error.lineno}: {error.msg}") from error
+    return module
 
 
 def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
@@ -41,28 +61,28 @@ def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
     *parents, last = path.split(".")
     node = config
     for depth, parent in enumerate(parents):
-        node = _child(node, parent, "config." + ".".join(parents[: depth + 1]))
-    current = _child(node, last, f"config.{path}", leaf=True)
-    value = _parse(text)
-    if isinstance(current, str):
-        value = text
-    if isinstance(current, bool) != isinstance(value, bool) and current is not None:
-        raise UserError(f"config.{path}: expected {type(current).__name__}, got {text!r}")
+        node = _group(node, parent, "config." + ".".join(parents[: depth + 1]))[parent]
+    kind = _group(node, last, f"config.{path}").get_type(last)
+    if kind is ml_collections.ConfigDict:
+        raise UserError(f"config.{path}: is a group of fields ({', '.join(node[last])}); set one")
+    value = text if kind is str else _parse(text)
+    message = f"config.{path}: expected {kind.__name__}, got {text!r}"
+    if (kind is bool) != isinstance(value, bool) and value is not None:
+        raise UserError(message)
+    if kind is tuple and isinstance(value, list):
+        value = tuple(value)
     try:
-        node[last] = tuple(value) if isinstance(current, tuple) else value
+        node[last] = value
     except (TypeError, ValueError) as error:
-        kind = type(current).__name__
-        raise UserError(f"config.{path}: expected {kind}, got {text!r}") from error
+        raise UserError(message) from error
 
 
-def _child(node, name: str, path: str, *, leaf: bool = False):
+def _group(node: Any, name: str, path: str) -> ml_collections.ConfigDict:
+    """``node`` itself, checked to be a group of fields with ``name`` among them."""
     if not isinstance(node, ml_collections.ConfigDict) or name not in node:
         options = list(node) if isinstance(node, ml_collections.ConfigDict) else []
         raise UserError(f"{path}: no such field{nearest(name, options)}")
-    child = node.get_ref(name).get() if leaf else node[name]
-    if leaf and isinstance(child, ml_collections.ConfigDict):
-        raise UserError(f"{path}: is a group of fields ({', '.join(child)}); set one of them")
-    return child
+    return node
 
 
 def _parse(text: str) -> Any:
@@ -74,19 +94,49 @@ def _parse(text: str) -> Any:
         return text
 
 
-def plain(config: Mapping | ml_collections.ConfigDict) -> dict:
-    """The config as nested dictionaries, tuples and scalars."""
-    if isinstance(config, ml_collections.ConfigDict):
-        return config.to_dict()
-    return {k: plain(v) if isinstance(v, Mapping) else v for k, v in config.items()}
+def plain(config: Config, path: str = "config") -> dict[str, Any]:
+    """The config as nested dictionaries, tuples and scalars.
+
+    Raises:
+      UserError: a value is something else, or a required one was never given.
+    """
+    values = {}
+    for key in config:
+        place = f"{path}.{key}"
+        try:
+            value = config[key]
+        except RequiredValueError as error:
+            raise UserError(f"{place}: needs a value; give --{place}=...") from error
+        values[key] = plain(value, place) if _is_group(value) else _plain_value(value, place)
+    return values
 
 
-def dumps(config: Mapping | ml_collections.ConfigDict) -> str:
+def _plain_value(value: Any, path: str) -> Any:
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            if _is_group(item):
+                raise UserError(
+                    f"{path}[{index}]: a mapping inside a list; use named fields instead"
+                )
+        return tuple(_plain_value(item, path) for item in value)
+    if type(value) not in VALUES:
+        raise UserError(
+            f"{path}: a config holds numbers, strings, booleans, tuples and groups of these, "
+            f"not {type(value).__name__}"
+        )
+    return value
+
+
+def _is_group(value: Any) -> bool:
+    return isinstance(value, (Mapping, ml_collections.ConfigDict))
+
+
+def dumps(config: Config) -> str:
     """Canonical JSON of a config: sorted keys, tuples as lists."""
     return json.dumps(plain(config), sort_keys=True, indent=1)
 
 
-def loads(text: str, source: str) -> dict:
+def loads(text: str, source: str) -> dict[str, Any]:
     """A config from JSON; ``source`` names the file in errors."""
     try:
         config = json.loads(text)
@@ -94,9 +144,9 @@ def loads(text: str, source: str) -> dict:
         raise UserError(f"{source}: not valid JSON ({error})") from error
     if not isinstance(config, dict):
         raise UserError(f"{source}: expected a JSON object")
-    return config
+    return plain(config)
 
 
-def digest(config: Mapping | ml_collections.ConfigDict) -> str:
+def digest(config: Config) -> str:
     """Twelve hexadecimal digits that name a config."""
     return hashlib.sha256(dumps(config).encode()).hexdigest()[:12]

@@ -1,6 +1,7 @@
 """A system: every part that a config names, built and checked."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,13 +9,16 @@ import numpy as np
 
 from mmjax.builder import build as build_node
 from mmjax.builder import nearest
-from mmjax.config import plain
+from mmjax.config import Config, plain
 from mmjax.errors import UserError
 from mmjax.evaluation.evaluator import Evaluation
+from mmjax.objectives.base import Objective
+from mmjax.processes.base import Process
+from mmjax.samplers.base import Sampler
 from mmjax.streams import StreamSpec
 from mmjax.training.optimiser import Optimiser
 
-SECTIONS = ("modalities", "codecs", "streams", "networks", "objective", "sampler")
+_KINDS = {str: "a string", int: "an integer", dict: "a group of fields"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,15 @@ class Update:
     params: str = ".*"
     every: int = 1
     repeat: int = 1
+
+    def __post_init__(self):
+        _at_least(1, self, "every", "repeat")
+        try:
+            re.compile(self.params)
+        except re.error as error:
+            raise ValueError(
+                f"params: {self.params!r} is no regular expression ({error})"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +72,12 @@ class Train:
     accumulate: int = 1
     max_bad_steps: int = 10
 
+    def __post_init__(self):
+        _at_least(1, self, "accumulate", "max_bad_steps")
+        _at_least(0, self, "steps", "log_every", "save_every", "preview_every", "evaluate_every")
+        if not 0.0 <= self.ema < 1.0:
+            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -76,6 +95,9 @@ class Data:
     batch_size: int = 32
     workers: int = 0
 
+    def __post_init__(self):
+        _at_least(1, self, "batch_size")
+
 
 @dataclasses.dataclass(frozen=True)
 class StreamConfig:
@@ -89,7 +111,7 @@ class StreamConfig:
     """
 
     modality: str
-    process: Any
+    process: Process
     codec: str | None = None
     order: int = 0
     drop_rate: float = 0.0
@@ -116,7 +138,7 @@ class System:
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
 
-def build(config: Mapping[str, Any], *, trusted: bool = True) -> System:
+def build(config: Config, *, trusted: bool = True) -> System:
     """The system that a config describes.
 
     Args:
@@ -134,19 +156,19 @@ def build(config: Mapping[str, Any], *, trusted: bool = True) -> System:
     described = _children(config, "streams", options, kind=StreamConfig)
     streams = {
         name: make_spec(name, stream, modalities, codecs)
-        for name, stream in sorted(described.items(), key=lambda item: (item[1].order, item[0]))
+        for name, stream in _ordered(described).items()
     }
     options["injected"] = {"modalities": modalities, "codecs": codecs, "streams": streams}
     updates = _children(config, "updates", options, kind=Update)
     parts = {
         "networks": _children(config, "networks", options),
-        "objective": build_node(config["objective"], "config.objective", **options),
-        "updates": dict(sorted(updates.items(), key=lambda item: item[1].order)),
+        "objective": build_node(config["objective"], "config.objective", kind=Objective, **options),
+        "updates": _ordered(updates),
         "data": build_node(config["data"], "config.data", kind=Data, **options),
         "train": build_node(config["train"], "config.train", kind=Train, **options),
     }
     if "sampler" in config:
-        parts["sampler"] = build_node(config["sampler"], "config.sampler", **options)
+        parts["sampler"] = build_node(config["sampler"], "config.sampler", kind=Sampler, **options)
     if "evaluation" in config:
         parts["evaluation"] = build_node(
             config["evaluation"], "config.evaluation", kind=Evaluation, **options
@@ -180,7 +202,17 @@ def make_spec(name: str, stream: StreamConfig, modalities, codecs) -> StreamSpec
     )  # fmt: skip
 
 
-def _children(config, section, options, kind=None) -> dict[str, Any]:
+def _at_least(least: int, node: Any, *fields: str) -> None:
+    for field in fields:
+        if getattr(node, field) < least:
+            raise ValueError(f"{field} must be at least {least}, not {getattr(node, field)}")
+
+
+def _ordered(described: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(described.items(), key=lambda item: (item[1].order, item[0])))
+
+
+def _children(config, section, options, kind=Any) -> dict[str, Any]:
     return {
         name: build_node(node, f"config.{section}.{name}", kind=kind, **options)
         for name, node in config.get(section, {}).items()
@@ -195,6 +227,10 @@ def _check_sections(config: Mapping[str, Any]) -> None:
     for key in ("name", "objective", "networks", "updates", "data", "train"):
         if key not in config:
             raise UserError(f"config.{key}: a config needs this section")
+    for key, value in config.items():
+        kind = {"name": str, "seed": int}.get(key, dict)
+        if type(value) is not kind:
+            raise UserError(f"config.{key}: expected {_KINDS[kind]}, got {value!r}")
 
 
 def _lookup(named: Mapping[str, Any], key: str, path: str):
