@@ -62,7 +62,7 @@ def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
     node = config
     for depth, parent in enumerate(parents):
         node = _group(node, parent, "config." + ".".join(parents[: depth + 1]))[parent]
-    kind = _group(node, last, f"config.{path}").get_type(last)
+    kind = _group(node, last, f"config.{path}").get_ref(last).get_type()
     if kind is ml_collections.ConfigDict:
         raise UserError(f"config.{path}: is a group of fields ({', '.join(node[last])}); set one")
     value = text if kind is str else _parse(text)
