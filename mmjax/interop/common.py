@@ -84,7 +84,7 @@ def export_weights(weights: Iterable[Weight], params: Tree) -> dict[str, np.ndar
             array = array[weight.layer]
         if weight.kernel:
             array = np.moveaxis(array, (-2, -1), (1, 0))
-        state[weight.public] = np.ascontiguousarray(array)
+        state[weight.public] = np.array(array, order="C")
     return state
 
 

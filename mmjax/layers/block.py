@@ -32,6 +32,7 @@ class BlockSpec:
       rope: rotary embedding of queries and keys, or None.
       higher_order: see :func:`mmjax.layers.attention.attention`.
       dtype: type of the computation; parameters stay float32.
+      norm_eps: added to the variance.
     """
 
     heads: int
@@ -44,6 +45,7 @@ class BlockSpec:
     rope: Rotary | None
     higher_order: bool
     dtype: str
+    norm_eps: float = 1e-6
 
 
 @jax.tree_util.register_dataclass
@@ -115,14 +117,14 @@ class Lane(nn.Module):
     def setup(self):
         """Makes the parts that ``before`` and ``after`` use."""
         spec, affine = self.spec, self.spread is None
-        self.attention_norm = Norm(spec.norm, affine)
+        self.attention_norm = Norm(spec.norm, affine, spec.norm_eps)
         self.query = Heads(spec, spec.heads)
         self.key = Heads(spec, spec.kv_heads)
         self.value = Heads(spec, spec.kv_heads, normalised=False)
         self.out = _linear(self.width, spec)
         if self.cross:
             self.cross_attention = CrossAttention(spec, self.width)
-        self.mlp_norm = Norm(spec.norm, affine)
+        self.mlp_norm = Norm(spec.norm, affine, spec.norm_eps)
         self.mlp = Mlp(int(spec.mlp_ratio * self.width), spec.activation, spec.dtype)
         if self.spread is not None:
             self.modulation = Modulation(6, self.spread, spec.dtype)
@@ -170,7 +172,9 @@ class CrossAttention(nn.Module):
     def __call__(self, x: Float[Array, "B N D"], shared: Shared) -> Float[Array, "B N D"]:
         """What the context says to each token."""
         spec = self.spec
-        queries = Heads(spec, spec.heads, name="query")(Norm(spec.norm, name="norm")(x))
+        queries = Heads(spec, spec.heads, name="query")(
+            Norm(spec.norm, eps=spec.norm_eps, name="norm")(x)
+        )
         if shared.context is None:
             keys = self.get_variable("cache", "key")
             values = self.get_variable("cache", "value")

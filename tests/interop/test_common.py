@@ -5,19 +5,21 @@ import numpy as np
 import pytest
 
 from mmjax.errors import UserError
-from mmjax.interop.common import affine, export_weights, import_weights, scale_shift
+from mmjax.interop.common import Weight, affine, export_weights, import_weights, scale_shift
 from mmjax.tree import flatten
 
 TABLE = [
     *affine("conv", "conv"),
     *(w for i in range(2) for w in affine(f"blocks.{i}.out", "stack/out", layer=i, bias=False)),
     *scale_shift("norm", "norm"),
+    Weight("temperature", "temperature"),
 ]
 LIKE = jax.eval_shape(
     lambda: {
         "conv": {"kernel": np.zeros((3, 3, 2, 5), np.float32), "bias": np.zeros(5, np.float32)},
         "stack": {"out": {"kernel": np.zeros((2, 4, 6), np.float32)}},
         "norm": {"scale": np.zeros(7, np.float32), "bias": np.zeros(7, np.float32)},
+        "temperature": np.zeros((), np.float32),
     }
 )
 
@@ -25,8 +27,9 @@ LIKE = jax.eval_shape(
 def public_state():
     shapes = {"conv.weight": (5, 2, 3, 3), "conv.bias": (5,), "norm.weight": (7,)}
     shapes |= {"norm.bias": (7,), "blocks.0.out.weight": (6, 4), "blocks.1.out.weight": (6, 4)}
+    shapes |= {"temperature": ()}
     rng = np.random.default_rng(0)
-    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return {name: np.float32(rng.normal(size=shape)) for name, shape in shapes.items()}
 
 
 def test_import_transposes_and_stacks():
@@ -46,7 +49,7 @@ def test_export_is_the_inverse():
     found = export_weights(TABLE, import_weights(TABLE, state, LIKE))
     assert found.keys() == state.keys()
     for name, array in state.items():
-        np.testing.assert_array_equal(found[name], array)
+        assert found[name].shape == array.shape and np.array_equal(found[name], array)
 
 
 def test_missing_and_unexpected_keys_are_named():
