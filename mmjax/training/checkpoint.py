@@ -66,7 +66,9 @@ class Checkpoints:
                 last = error
                 warn(str(error))
         if steps:
-            raise UserError(f"{self.folder}: none of its {len(steps)} checkpoints is readable") from last
+            raise UserError(
+                f"{self.folder}: none of its {len(steps)} checkpoints is readable"
+            ) from last
         return None
 
     def drop_after(self, step: int) -> None:
@@ -109,5 +111,7 @@ def _as_dict(state: State) -> dict:
 
 
 def _on_device(leaf) -> jax.ShapeDtypeStruct:
-    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(
+        jax.devices()[0]
+    )
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

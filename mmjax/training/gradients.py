@@ -29,6 +29,17 @@ def split(batch: Tree, parts: int) -> Tree:
     return jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
 
 
+def _merged(mutable: Mapping, changed: Mapping) -> dict:
+    """Collections by network with the changed ones in place; there must have been such before."""
+    for name, collections in changed.items():
+        if unknown := set(collections) - set(mutable.get(name, {})):
+            raise ValueError(
+                f"Aux.mutable[{name!r}] has {', '.join(sorted(unknown))}, which the state lacks: "
+                "collections are made when networks are initialised, those of one call are dropped"
+            )
+    return {name: {**mutable[name], **changed.get(name, {})} for name in mutable}
+
+
 def gradients(
     system: System,
     update: str,
@@ -54,8 +65,8 @@ def gradients(
         terms, aux = terms_of(chosen, objective, mutable, part, key)
         total, logged, finite = reduce_terms(terms, counts, parts)
         logged |= {name: (value, jnp.ones(())) for name, value in aux.metrics.items()}
-        mutable = {n: {**mutable.get(n, {}), **aux.mutable.get(n, {})} for n in mutable}
-        return total, (objective if aux.state is None else aux.state, mutable, logged, finite)
+        objective = objective if aux.state is None else aux.state
+        return total, (objective, _merged(mutable, aux.mutable), logged, finite)
 
     gradient = jax.grad(loss, has_aux=True)
     if parts == 1:

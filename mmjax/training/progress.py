@@ -1,6 +1,7 @@
 """What a person sees of a run: averages between two lines, speed, and a bar."""
 
 import math
+import sys
 import time
 from collections.abc import Mapping
 
@@ -35,7 +36,10 @@ class Progress:
 
     def __init__(self, start: int, total: int, batch_size: int):
         """Begins at step ``start`` of ``total``."""
-        self._bar = tqdm.tqdm(total=total, initial=start, unit="step", dynamic_ncols=True)
+        interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants fewer lines
+        self._bar = tqdm.tqdm(
+            total=total, initial=start, unit="step", dynamic_ncols=True, mininterval=interval
+        )
         self._batch_size = batch_size
         self._last = (time.perf_counter(), start)
 
@@ -57,7 +61,9 @@ class Progress:
 
     def show(self, values: Mapping[str, float]) -> None:
         """Shows the loss, the example rate and the memory behind the bar."""
-        shown = {k: f"{v:.4g}" for k, v in values.items() if k.startswith("loss/") and k.count("/") == 1}
+        shown = {
+            k: f"{v:.4g}" for k, v in values.items() if k.startswith("loss/") and k.count("/") == 1
+        }
         shown["examples/s"] = f"{values['examples_per_second']:.1f}"
         if "device_bytes_in_use" in values:
             shown["GiB"] = f"{values['device_bytes_in_use'] / 2**30:.1f}"

@@ -48,7 +48,7 @@ def _weighed(term: Term) -> tuple[Array, Array]:
     """Values with zeros where they do not count, and the float mask."""
     values = jnp.asarray(term.values, jnp.float32)
     mask = jnp.ones((), bool) if term.mask is None else term.mask
-    mask = jnp.broadcast_to(mask, values.shape)
+    mask = _spread(mask, values)
     values = jnp.where(mask, values, 0.0)  # not a product: 0 times a masked infinity is NaN
     mask = mask.astype(jnp.float32)
     if term.per == "token" or values.ndim == 0:
@@ -58,11 +58,17 @@ def _weighed(term: Term) -> tuple[Array, Array]:
     return values.sum(axes) / jnp.maximum(tokens, 1.0), (tokens > 0).astype(jnp.float32)
 
 
+def _spread(leading: Array, values: Array) -> Array:
+    """``[B]`` or ``[B, ...]`` over the trailing axes of ``values``."""
+    shape = leading.shape + (1,) * (values.ndim - leading.ndim)
+    return jnp.broadcast_to(leading.reshape(shape), values.shape)
+
+
 def _by_time(name: str, term: Term, values: Array, mask: Array) -> Logged:
     bucket = jnp.clip((term.time * TIME_BUCKETS).astype(jnp.int32), 0, TIME_BUCKETS - 1)
     logged = {}
     for index in range(TIME_BUCKETS):
-        chosen = jnp.broadcast_to(bucket == index, values.shape)
+        chosen = _spread(bucket == index, values)
         label = f"loss/{name}/time_{index / TIME_BUCKETS:.2f}"
         logged[label] = (jnp.sum(jnp.where(chosen, values, 0.0)), jnp.sum(mask * chosen))
     return logged

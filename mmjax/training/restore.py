@@ -1,22 +1,44 @@
-"""A trained system from its workdir."""
+"""A system with its state: at step 0, or from a run's newest checkpoint. No data is read."""
 
 import pathlib
 import sys
 
 import jax
+import jax.numpy as jnp
 
 from mmjax.errors import UserError
-from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
-from mmjax.training.state import State, abstract_batch, init
+from mmjax.training.state import State, init
 from mmjax.training.system import System, build
 from mmjax.training.workdir import Workdir
+from mmjax.typing import Batch
+
+
+def declared_batch(system: System) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of a training batch, from what the modalities and codecs declare."""
+    size = system.data.batch_size
+    specs = {name: modality.spec() for name, modality in system.modalities.items()}
+    batch = {k: jax.ShapeDtypeStruct((size, *s.shape), s.dtype) for k, s in specs.items()}
+    for stream in system.streams.values():
+        if stream.codec is not None and stream.codec.host:
+            shape = batch[stream.field].shape
+            batch[f"{stream.field}_mask"] = jax.ShapeDtypeStruct(shape, bool)
+    return batch
+
+
+def zeros(batch: Batch) -> dict[str, jax.Array]:
+    """A batch of zeros with these shapes."""
+    return {name: jnp.zeros(spec.shape, spec.dtype) for name, spec in batch.items()}
+
+
+def untrained(system: System) -> State:
+    """The state at step 0."""
+    return jax.jit(lambda: init(system, zeros(declared_batch(system))))()
 
 
 def abstract_state(system: System) -> State:
-    """Shapes and dtypes of the system's state."""
-    example = abstract_batch(make_pipeline(system).batch(0))
-    return jax.eval_shape(lambda batch: init(system, batch), example)
+    """Shapes and dtypes of the system's state; nothing is computed."""
+    return jax.eval_shape(lambda: init(system, zeros(declared_batch(system))))
 
 
 def restore(workdir: pathlib.Path | str) -> tuple[System, State]:

@@ -9,10 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mmjax import tree
+from mmjax.errors import UserError
 from mmjax.objectives.base import Context
 from mmjax.rng import named, named_keys
 from mmjax.training.system import System
 from mmjax.typing import Array, Batch, Int, Params, PRNGKeyArray, Tree
+
+# Collections that live for one call: nothing of them is carried from one step to the next.
+PER_CALL = ("cache", "hidden", "intermediates", "losses")
 
 
 @tree.pytree
@@ -54,36 +58,65 @@ def trainable(system: System, params: Params) -> dict[str, Array]:
 
 
 def init_networks(system: System, batch: Batch, key: PRNGKeyArray) -> tuple[Params, dict]:
-    """Fresh parameters and other collections of every network, for batches like ``batch``."""
+    """Fresh parameters and other collections of every network, for batches like ``batch``.
+
+    Raises:
+      UserError: the objective uses other networks than the config names.
+    """
     params, mutable = {}, {}
     inputs = system.objective.inputs(batch, named(key, "inputs"))
+    if set(inputs) != set(system.networks):
+        raise UserError(
+            f"config.networks: has {_names(system.networks)}; the objective uses {_names(inputs)}"
+        )
     for name, arguments in inputs.items():
         rngs = named_keys(named(key, "init", name), "params", "dropout")
         variables = dict(system.networks[name].init(rngs, *arguments))
-        params[name] = variables.pop("params", {})
-        if variables:
-            mutable[name] = variables
+        if "params" in variables:
+            params[name] = variables.pop("params")
+        if lasting := {k: v for k, v in variables.items() if k not in PER_CALL}:
+            mutable[name] = lasting
     return params, mutable
 
 
 def init(system: System, batch: Batch) -> State:
-    """The state at step 0. Jit-able, and abstract under ``jax.eval_shape``."""
+    """The state at step 0. Jit-able, and abstract under ``jax.eval_shape``.
+
+    Raises:
+      UserError: an update trains no parameter, or see :func:`init_networks`.
+    """
     params, mutable = init_networks(system, batch, jax.random.key(system.seed))
+    return begin(system, batch, params, mutable)
+
+
+def begin(system: System, batch: Batch, params: Params, mutable: Mapping[str, Any]) -> State:
+    """The state at step 0 with given parameters and collections."""
     flat = tree.flatten(params)
-    opt = {
-        name: update.optimiser.build().init(tree.select(flat, update.params))
-        for name, update in system.updates.items()
-    }
+    opt = {}
+    for name, update in system.updates.items():
+        chosen = tree.select(flat, update.params)
+        if not chosen:
+            raise UserError(
+                f"config.updates.{name}.params: {update.params!r} matches the whole path of no "
+                f"parameter; paths begin with {_names(params)}, such as {next(iter(flat))!r}"
+            )
+        opt[name] = update.optimiser.build().init(chosen)
+    # A copy, since a step that donates its state may not be given one buffer twice.
+    averages = jax.tree.map(jnp.copy, trainable(system, params)) if system.train.ema else {}
     return State(
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt=opt,
-        ema=trainable(system, params) if system.train.ema else {},
+        ema=averages,
         mutable=mutable,
         objective=system.objective.init_state(batch),
         data_offset=jnp.zeros((), jnp.int32),
         bad_steps=jnp.zeros((2,), jnp.int32),
     )
+
+
+def _names(named: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(named)) or "none"
 
 
 def averaged(params: Params, ema: Mapping[str, Array]) -> Params:
