@@ -1,0 +1,1 @@
+"""Kinds of data: raw facts, files, positions and previews of each."""

@@ -1,0 +1,131 @@
+"""Sound."""
+
+import dataclasses
+import io
+import os
+from typing import ClassVar
+
+import numpy as np
+import soundfile
+
+from mmjax.files import atomic
+from mmjax.modalities.base import MediaError, Modality, require_positive
+from mmjax.modalities.decoding import AUDIO_FORMATS, open_medium
+from mmjax.modalities.files import Limits, identify, suffix_of
+from mmjax.modalities.picture import waveform_over_spectrogram
+from mmjax.modalities.resample import fit_length, mix_channels, resample_audio
+from mmjax.typing import Float, UInt8
+
+_PLAIN = ("wav", "flac")
+_SILENCE = 1e-5  # below half a step of 16 bits
+_WRITTEN = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Audio(Modality):
+    """A waveform ``[samples, channels]`` from -1 to 1; sample ``n`` is at ``n / rate`` seconds.
+
+    Attributes:
+      samples: per channel.
+      rate: samples per second.
+      channels: 1 is mono, 2 is left and right.
+    """
+
+    samples: int
+    rate: int
+    channels: int = 1
+
+    name: ClassVar[str] = "audio"
+    axes: ClassVar[tuple[str, ...]] = ("time",)
+    dtype: ClassVar[type] = np.float32
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    suffixes: ClassVar[tuple[str, ...]] = (
+        ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac",
+        ".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".ts",
+    )  # fmt: skip
+
+    def __post_init__(self):
+        require_positive(self, "samples", "rate", "channels")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Samples, channels."""
+        return self.samples, self.channels
+
+    @property
+    def extent(self) -> tuple[float, ...]:
+        """Seconds."""
+        return (self.samples / self.rate,)
+
+    def read(self, path: str, start: float | int = 0.0) -> Float[np.ndarray, "L C"]:
+        """The sound that begins ``start`` seconds into a file, or into a film's sound track.
+
+        It is resampled and mixed to the declared rate and channels and padded with silence at its
+        end. A file without a sound track and one whose part is all zeros are both refused, each
+        by name: to a model of sound either is a broken example.
+        """
+        limits = Limits()
+        seconds = self.extent[0]
+        found = identify(path, (*_PLAIN, *AUDIO_FORMATS), "sound", limits)
+        if found in _PLAIN:
+            audio, rate = _read_plain(path, found, start, seconds)
+        else:
+            with open_medium(path, AUDIO_FORMATS, "sound", limits) as medium:
+                audio, rate = medium.audio(start, seconds)
+        if not np.isfinite(audio).all():
+            raise MediaError(f"{path}: holds samples that are not finite")
+        if np.abs(audio).max() < _SILENCE:
+            raise MediaError(f"{path}: is silent: its sound is all zeros for {seconds:.2f} s")
+        try:
+            audio = mix_channels(audio, self.channels)
+        except ValueError as error:
+            raise MediaError(f"{path}: {error}") from error
+        audio = resample_audio(audio, rate, self.rate)
+        return np.clip(fit_length(audio, self.samples), -1, 1)
+
+    def save(self, path: str, array: Float[np.ndarray, "L C"]) -> None:
+        """WAV (the exact 32-bit samples) or FLAC (24 bits), whichever the suffix says."""
+        kind, subtype = _WRITTEN[suffix_of(path, tuple(_WRITTEN), "sound")]
+        file = io.BytesIO()
+        soundfile.write(file, array, self.rate, subtype=subtype, format=kind)
+        with atomic(path) as temporary:
+            temporary.write_bytes(file.getvalue())
+
+    def preview(self, array: Float[np.ndarray, "L C"]) -> UInt8[np.ndarray, "I J 3"]:
+        """The waveform of each channel over a spectrogram of their mean with log frequencies."""
+        return waveform_over_spectrogram(array, self.rate)
+
+
+def _read_plain(
+    path: str, found: str, start: float | int, seconds: float | int
+) -> tuple[Float[np.ndarray, "L C"], int]:
+    """A part of a WAV or FLAC file and its rate."""
+    if found == "wav":
+        _require_whole_wav(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            if not file.frames:
+                raise MediaError(f"{path}: holds 0 samples of sound")
+            first = round(start * file.samplerate)
+            if first >= file.frames:
+                lasts = file.frames / file.samplerate
+                raise MediaError(f"{path}: lasts {lasts:.2f} s, but is to start at {start:.2f} s")
+            wanted = min(file.frames - first, -(-seconds * file.samplerate // 1))
+            file.seek(first)
+            audio = file.read(int(wanted), dtype="float32", always_2d=True)
+            rate = file.samplerate
+    except soundfile.LibsndfileError as error:
+        raise MediaError(f"{path}: cannot be decoded ({error.error_string})") from error
+    if len(audio) < wanted:
+        raise MediaError(f"{path}: is truncated: it ends after {len(audio) / rate:.2f} s")
+    return audio, rate
+
+
+def _require_whole_wav(path: str) -> None:
+    """Refuses a WAV file shorter than its header says; the decoder would cut it in silence."""
+    with open(path, "rb") as file:
+        declared = int.from_bytes(file.read(8)[4:], "little")
+    size = os.path.getsize(path)
+    streamed = declared in (0, 0xFFFFFFFF)  # a writer that could not go back to fill in the size
+    if not streamed and size < declared + 8:
+        raise MediaError(f"{path}: is truncated: it has {size} of {declared + 8} bytes")
