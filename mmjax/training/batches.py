@@ -1,11 +1,39 @@
-"""The reading pipeline of a system: its source, its host codecs, its place among the processes."""
+"""The reading pipelines of a system: its sources, its host codecs, its batch size."""
 
 import pathlib
+from typing import Any
 
 from mmjax.data.pipeline import Pipeline
+from mmjax.data.transforms import Fields
 from mmjax.training.system import System
 
 
 def make_pipeline(system: System, *, bad_records: pathlib.Path | None = None) -> Pipeline:
-    """The training batches of a system; ``bad_records`` is where unreadable ones are listed."""
-    raise NotImplementedError
+    """The training batches of a system; unreadable records are listed in ``bad_records``."""
+    return Pipeline(
+        _reporting(system.data.train, bad_records),
+        Fields(system.modalities, host_codecs(system)),
+        system.data.batch_size,
+        seed=system.seed,
+        workers=system.data.workers,
+    )
+
+
+def held_out(system: System, source: Any, truth: tuple[str, ...], batch_size: int) -> Pipeline:
+    """A source in its own order, with the ground truth that metrics ask for."""
+    fields = Fields(system.modalities, host_codecs(system), truth)
+    return Pipeline(source, fields, batch_size, seed=system.seed, shuffle=False)
+
+
+def host_codecs(system: System) -> dict[str, Any]:
+    """The codecs that run while reading, by the batch field they encode."""
+    by_field = {spec.field: spec.codec for spec in system.streams.values()}
+    for name in system.modalities:
+        by_field.setdefault(name, system.codecs.get(name))
+    return {name: codec for name, codec in by_field.items() if codec is not None and codec.host}
+
+
+def _reporting(source: Any, bad_records: pathlib.Path | None) -> Any:
+    if bad_records is not None and hasattr(source, "reporting_to"):
+        return source.reporting_to(bad_records)
+    return source
