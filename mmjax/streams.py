@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -120,6 +119,6 @@ class StreamSpec:
         return Stream(values, time, mask, positions, segments)
 
 
-def expand_time(time: Float[Array, "B ..."], values: jax.Array) -> jax.Array:
-    """``time`` with trailing axes of length 1 so that it broadcasts against ``values``."""
+def expand_time(time: Array, values: Array) -> Array:
+    """``time``, or a flag of its shape, with trailing axes of length 1 to broadcast to values."""
     return time.reshape(time.shape + (1,) * (values.ndim - time.ndim))

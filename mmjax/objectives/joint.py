@@ -2,17 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
-import jax.numpy as jnp
-
-from mmjax.errors import UserError
 from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.model import NetworkModel
 from mmjax.processes.times import TimeSampler
 from mmjax.rng import named, named_keys
+from mmjax.samplers.any_to_any import begin
 from mmjax.samplers.base import scan
 from mmjax.samplers.guidance import drop_stream
-from mmjax.streams import Stream, StreamSpec
+from mmjax.streams import Stream, StreamSpec, expand_time
 from mmjax.typing import Batch, PRNGKeyArray
 
 
@@ -27,7 +25,7 @@ class Joint:
     """
 
     streams: Mapping[str, StreamSpec]
-    times: TimeSampler
+    times: TimeSampler = TimeSampler()
     network: str = "denoiser"
     whole_batch = False
 
@@ -49,79 +47,45 @@ class Joint:
         clean = batch["streams"]
         size = next(iter(clean.values())).values.shape[0]
         times, keep = self.times.draw(named(key, "times"), self.streams, size)
-        noisy, targets = {}, {}
+        noisy, targets, asked = {}, {}, {}
         for name, spec in self.streams.items():
             stream, targets[name] = spec.process.corrupt(
                 named(key, "corrupt", name), clean[name], times.get(name, clean[name].time)
             )
+            asked[name] = clean[name].mask
             if spec.drop_rate:
                 stream = drop_stream(stream, spec, keep[name], named(key, "drop", name))
+                asked[name] &= expand_time(keep[name], asked[name])
             noisy[name] = stream
         predicted = ctx.apply(
             self.network, noisy, train=True, rngs=named_keys(named(key, "network"), "dropout")
         )
         return {
-            name: self._term(spec, clean[name], noisy[name], predicted[name], targets[name])
+            name: self._term(spec, asked[name], noisy[name], predicted[name], targets[name])
             for name, spec in self.streams.items()
             if spec.process.generative
         }, Aux()
 
     def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
-        """Runs the config's sampler on the wanted streams; streams neither given nor wanted are absent."""
-        return scan(
-            ctx.sampler, self.model(ctx), self.streams, self.begin(request, key), request.want, key
-        )
+        """Runs the config's sampler on the wanted streams; see :func:`begin` for the others."""
+        streams = self.begin(request, key)
+        return scan(ctx.sampler, self.model(ctx), self.streams, streams, request.want, key)
 
-    def model(self, ctx: Context):
-        """The network as the samplers see it."""
-
-        def model(streams, cache: Any = None):
-            if cache is None:
-                predicted = ctx.apply(self.network, streams)
-            else:
-                predicted, cache = self._decode(ctx, streams, cache)
-            return {name: stream.values for name, stream in predicted.items()}, cache
-
-        return model
+    def model(self, ctx: Context) -> NetworkModel:
+        """The network as samplers see it."""
+        return NetworkModel(ctx, self.network)
 
     def begin(self, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
-        """The given streams, empty wanted ones, and the others dropped as their specs declare."""
-        unknown = (set(request.given) | set(request.want)) - set(self.streams)
-        if unknown:
-            raise UserError(
-                f"no stream named {', '.join(sorted(unknown))}; "
-                f"this system has {', '.join(self.streams)}"
-            )
-        streams = {}
-        for name, spec in self.streams.items():
-            if name in request.given:
-                streams[name] = request.given[name]
-                continue
-            empty = spec.make(
-                jnp.zeros(spec.shape(request.batch), jnp.int32 if spec.discrete else jnp.float32)
-            )
-            if name not in request.want:
-                nothing = jnp.zeros((request.batch,), bool)
-                empty = drop_stream(empty, spec, nothing, named(key, "absent", name))
-            streams[name] = empty
-        return streams
+        """The streams that a sampler starts from."""
+        return begin(self.streams, request.given, request.want, request.batch, key)
 
     def _encode(self, batch: Batch) -> dict[str, Stream]:
         return {name: spec.encode(batch) for name, spec in self.streams.items()}
 
-    def _decode(self, ctx: Context, streams, cache):
-        variables = {"params": ctx.params[self.network], "cache": cache}
-        predicted, changed = ctx.networks[self.network].apply(
-            variables, streams, decode=True, mutable=["cache"]
-        )
-        return predicted, changed["cache"]
-
-    def _term(self, spec: StreamSpec, clean, noisy, predicted, target) -> Term:
+    def _term(self, spec: StreamSpec, mask, noisy, predicted, target) -> Term:
         values = spec.process.loss(predicted.values, target, noisy.time)
-        mask = clean.mask
         if not spec.process.continuous:
             return Term(values, mask, spec.weight)
-        time = noisy.time.reshape(noisy.time.shape + (1,) * (mask.ndim - noisy.time.ndim))
-        # A stream at time 0 is a condition: the network is not asked to predict it.
+        # What is at time 0 is a condition: the network is not asked to predict it.
+        time = expand_time(noisy.time, mask)
         return Term(values, mask & (time > 0.0), spec.weight, time=time)
-

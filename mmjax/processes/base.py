@@ -1,6 +1,6 @@
 """The contract of a process, and the arithmetic that Flow and Gaussian share."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +8,23 @@ import jax.numpy as jnp
 from mmjax.streams import Stream, expand_time
 from mmjax.typing import Array, Float, PRNGKeyArray
 
+FLOOR = 1e-5  # keeps a division by a vanishing coefficient finite where its result is not used
 
+
+@runtime_checkable
 class Process(Protocol):
     """Corruption of one stream's values, its training target, and the way back.
 
     ``generative`` says whether the stream can be sampled; a condition cannot. ``continuous`` says
-    whether values are floats restored along a time axis from 1 to 0.
+    whether values are floats restored along a time axis from 1 to 0; such a process also has
+    ``schedule`` and ``estimate``.
     """
 
     generative: bool
     continuous: bool
+
+    def observe(self, clean: Stream) -> Stream:
+        """The stream as the network sees it where its content is known: a condition."""
 
     def corrupt(self, key: PRNGKeyArray, clean: Stream, time: Array) -> tuple[Stream, Any]:
         """The noisy stream at ``time`` and the target that ``loss`` takes."""
@@ -26,31 +33,41 @@ class Process(Protocol):
         """The error per grid point, unreduced, of the network's output."""
 
 
-def to_clean_and_noise(kind: str, prediction, noisy, alpha, sigma):
-    """Solves ``noisy = alpha clean + sigma noise`` for both, given a prediction of one ``kind``.
+@runtime_checkable
+class Path(Process, Protocol):
+    """A continuous process: values at time t are alpha(t) clean + sigma(t) noise."""
 
-    ``velocity`` here is the variance-preserving one, alpha noise - sigma clean (Salimans & Ho 2022).
-    """
-    if kind == "clean":
-        return prediction, (noisy - alpha * prediction) / jnp.maximum(sigma, 1e-5)
-    if kind == "noise":
-        return (noisy - sigma * prediction) / jnp.maximum(alpha, 1e-5), prediction
-    scale = alpha**2 + sigma**2
-    return (alpha * noisy - sigma * prediction) / scale, (sigma * noisy + alpha * prediction) / scale
+    def schedule(self, time: Array) -> tuple[Array, Array]:
+        """Alpha and sigma, of the shape of ``time``."""
+
+    def estimate(self, prediction: Array, noisy: Array, time: Array) -> tuple[Array, Array]:
+        """The clean values and the noise that a prediction at ``noisy`` implies."""
 
 
-def draw_noise(key: PRNGKeyArray, clean: Stream) -> jax.Array:
+def solve_noise(clean: Array, noisy: Array, alpha: Array, sigma: Array) -> Array:
+    """The noise for which ``noisy = alpha clean + sigma noise``."""
+    return (noisy - alpha * clean) / jnp.maximum(sigma, FLOOR)
+
+
+def solve_clean(
+    noise: Array, noisy: Array, alpha: Array, sigma: Array, floor: float = FLOOR
+) -> Array:
+    """The clean values of ``noisy = alpha clean + sigma noise``; ``floor`` bounds 1/alpha."""
+    return (noisy - sigma * noise) / jnp.maximum(alpha, floor)
+
+
+def draw_noise(key: PRNGKeyArray, clean: Stream) -> Float[Array, "B *grid C"]:
     """Standard normal noise shaped like the stream's values."""
     return jax.random.normal(key, clean.values.shape, jnp.float32)
 
 
-def mix(clean: Stream, noise, time, alpha, sigma) -> Stream:
+def mix(clean: Stream, noise: Array, time: Array, alpha: Array, sigma: Array) -> Stream:
     """The stream whose values are ``alpha clean + sigma noise``, marked with its time."""
     values = expand_time(alpha, noise) * clean.values + expand_time(sigma, noise) * noise
     return clean.replace(values=values, time=time)
 
 
-def squared_error(prediction, target) -> Float[Array, "B *grid"]:
+def squared_error(prediction: Array, target: Array) -> Float[Array, "B *grid"]:
     """The squared error, averaged over channels, in float32."""
     return jnp.mean(jnp.square(prediction.astype(jnp.float32) - target), axis=-1)
 

@@ -2,16 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
+from mmjax.errors import UserError
 from mmjax.rng import named
 from mmjax.streams import StreamSpec
 from mmjax.typing import Array, Float, PRNGKeyArray
 
+HELD = ("clean", "noise", "prefix")  # how a case treats the one stream it is about
 
+
+@runtime_checkable
 class Distribution(Protocol):
     """A density over time in [0, 1]."""
 
@@ -20,7 +24,7 @@ class Distribution(Protocol):
 
 
 def shift_time(time: Array, shift: float) -> Array:
-    """t' = s t / (1 + (s - 1) t): more noise for s > 1 (Esser et al. 2403.03206, equation 23)."""
+    """Moves ``t`` to s t / (1 + (s - 1) t), noisier for s > 1 (Esser et al. 2403.03206, eq. 23)."""
     return shift * time / (1.0 + (shift - 1.0) * time)
 
 
@@ -65,55 +69,83 @@ class TimeSampler:
     """Draws the time of every stream and which conditions survive.
 
     Each example falls into one of several cases, by relative weight: all streams at one ``shared``
-    time, ``independent`` times (Bao et al. 2303.06555), or one stream held ``clean`` (a condition)
-    or held at pure ``noise`` (absent) with the others at a shared time.
+    time, ``independent`` times (Bao et al. 2303.06555), or all at a shared time but one stream,
+    which is held ``clean`` (a condition), at pure ``noise`` (absent), or clean in its first
+    ``prefix_length`` indices only (such as the first frames of a video that is to be continued).
 
     Attributes:
       distribution: the density of a time.
       shared, independent: weights of those cases.
-      clean, noise: weight by stream name.
+      clean, noise, prefix: weight by stream name.
+      prefix_length: indices of the first grid axis that a prefix spans.
       per_frame: streams whose time is drawn for each index of their first grid axis instead
         (diffusion forcing, Chen et al. 2407.01392).
     """
 
-    distribution: Distribution
+    distribution: Distribution = Uniform()
     shared: float = 1.0
     independent: float = 0.0
     clean: Mapping[str, float] = dataclasses.field(default_factory=dict)
     noise: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    prefix: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    prefix_length: int = 1
     per_frame: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        weights = [weight for _, weight in self._cases()]
+        if min(weights) < 0.0 or sum(weights) <= 0.0:
+            raise ValueError("TimeSampler: weights of cases are >= 0 and not all 0")
 
     def draw(
         self, key: PRNGKeyArray, streams: Mapping[str, StreamSpec], batch: int
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """``time`` of each stream that is restored over time, and ``keep [B]`` of each stream."""
-        weights = jnp.array(
-            [self.shared, self.independent, *self.clean.values(), *self.noise.values()]
-        )
-        case = jax.random.categorical(named(key, "case"), jnp.log(weights), shape=(batch,))
+        """``time`` of each stream that is restored over time, and ``keep [B]`` of each stream.
+
+        A time is ``[B]``, or ``[B, n, 1, ...]`` for streams in ``per_frame`` or ``prefix``, with n
+        the length of their first grid axis. Raises UserError for the name of no such stream.
+        """
+        self._check(streams)
+        cases = self._cases()
+        weights = jnp.array([weight for _, weight in cases])
+        drawn = jax.random.categorical(named(key, "case"), jnp.log(weights), shape=(batch,))
+        case = {label: drawn == index for index, (label, _) in enumerate(cases)}
         shared = self.distribution.draw(named(key, "shared"), (batch,))
         times, keep = {}, {}
         for name, spec in streams.items():
             keep[name] = jax.random.uniform(named(key, "keep", name), (batch,)) >= spec.drop_rate
             if spec.process.continuous:
-                own = self.distribution.draw(named(key, "own", name), (batch,))
-                times[name] = self._of_case(name, case, shared, own)
-                if name in self.per_frame:
-                    times[name] = self._by_frame(named(key, "frames", name), spec, times[name])
+                times[name] = self._time(named(key, "own", name), name, spec, case, shared)
         return times, keep
 
-    def _of_case(self, name: str, case, shared, own):
-        time = jnp.where(case == 1, own, shared)
-        for index, held in enumerate(self.clean, start=2):
-            time = jnp.where((case == index) & (held == name), 0.0, time)
-        for index, held in enumerate(self.noise, start=2 + len(self.clean)):
-            time = jnp.where((case == index) & (held == name), 1.0, time)
-        return time
+    def _cases(self) -> list[tuple[tuple[str, str], float]]:
+        """Label (kind, stream) and weight of each case."""
+        cases = [(("shared", ""), self.shared), (("independent", ""), self.independent)]
+        for kind in HELD:
+            cases += [((kind, name), weight) for name, weight in getattr(self, kind).items()]
+        return cases
 
-    def _by_frame(self, key, spec: StreamSpec, time):
-        shape = (time.shape[0], spec.grid[0])
-        frames = self.distribution.draw(key, shape)
-        # An example whose stream is held clean or absent stays so in every frame.
-        held = (time == 0.0) | (time == 1.0)
-        frames = jnp.where(held[:, None], time[:, None], frames)
-        return frames.reshape(shape + (1,) * (len(spec.grid) - 1))
+    def _time(self, key, name: str, spec: StreamSpec, case, shared):
+        own = self.distribution.draw(named(key, "clip"), shared.shape)
+        time = jnp.where(case["independent", ""], own, shared)
+        nobody = jnp.zeros_like(time, bool)
+        held = {kind: case.get((kind, name), nobody) for kind in HELD}
+        if name in self.per_frame or name in self.prefix:
+            time = jnp.broadcast_to(time[:, None], (time.shape[0], spec.grid[0]))
+            if name in self.per_frame:
+                time = self.distribution.draw(named(key, "frames"), time.shape)
+            begins = jnp.arange(spec.grid[0]) < self.prefix_length
+            time = jnp.where(held["prefix"][:, None] & begins, 0.0, time)
+            time = time.reshape(time.shape + (1,) * (len(spec.grid) - 1))
+        rows = (-1,) + (1,) * (time.ndim - 1)
+        time = jnp.where(held["clean"].reshape(rows), 0.0, time)
+        return jnp.where(held["noise"].reshape(rows), 1.0, time)
+
+    def _check(self, streams: Mapping[str, StreamSpec]) -> None:
+        restored = [name for name, spec in streams.items() if spec.process.continuous]
+        for field in (*HELD, "per_frame"):
+            for name in getattr(self, field):
+                if name not in restored:
+                    raise UserError(
+                        f"times.{field}: {name!r} is no stream restored over time; "
+                        f"these are: {', '.join(restored) or 'none'}"
+                    )

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
+from mmjax.errors import UserError
+from mmjax.processes.base import check_choice
 from mmjax.rng import named
-from mmjax.samplers.base import Model
+from mmjax.samplers.base import Model, Specs, Streams
 from mmjax.streams import Stream, StreamSpec
-from mmjax.typing import PRNGKeyArray
+from mmjax.typing import Array, Bool, PRNGKeyArray, Tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Branch:
 
     Attributes:
       scale: 1 leaves the prediction as it is (Ho & Salimans 2207.12598).
-      drop: streams that the branch goes without.
+      drop: streams that the branch goes without; it never guides these.
       targets: streams whose prediction it guides; () all.
     """
 
@@ -26,68 +28,91 @@ class Branch:
     drop: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
+    def guides(self, name: str) -> bool:
+        """Whether the branch acts on the prediction of stream ``name``."""
+        return name not in self.drop and (not self.targets or name in self.targets)
 
-def drop_stream(stream: Stream, spec: StreamSpec, keep: jax.Array, key: PRNGKeyArray) -> Stream:
-    """Drops the stream where ``keep [B]`` is false, in the way that its spec declares.
+
+def drop_stream(
+    stream: Stream, spec: StreamSpec, keep: Bool[Array, "B"], key: PRNGKeyArray
+) -> Stream:
+    """Drops the stream where ``keep`` is false, in the way that its spec declares.
 
     ``mask`` hides its tokens, ``noise`` replaces it by pure noise at time 1, ``empty`` by the
-    codec's encoding of nothing.
+    tokeniser's encoding of an empty text.
     """
-    rows = keep.reshape((-1,) + (1,) * (stream.mask.ndim - 1))
+    check_choice(f"streams.{spec.name}", "dropped", spec.dropped, ("mask", "noise", "empty"))
+
+    def rows(array: jax.Array) -> jax.Array:
+        return keep.reshape((-1,) + (1,) * (array.ndim - 1))
+
     if spec.dropped == "mask":
-        return stream.replace(mask=stream.mask & rows)
-    cells = rows.reshape(rows.shape + (1,) * (stream.values.ndim - rows.ndim))
+        return stream.replace(mask=stream.mask & rows(stream.mask))
     if spec.dropped == "noise":
-        noise = jax.random.normal(key, stream.values.shape)
-        time_rows = keep.reshape((-1,) + (1,) * (stream.time.ndim - 1))
-        time = jnp.where(time_rows, stream.time, 1.0)
-        return stream.replace(values=jnp.where(cells, stream.values, noise), time=time)
-    empty_values, empty_mask = spec.codec.empty()
+        noise = jax.random.normal(key, stream.values.shape, stream.values.dtype)
+        return stream.replace(
+            values=jnp.where(rows(noise), stream.values, noise),
+            time=jnp.where(rows(stream.time), stream.time, 1.0),
+        )
+    if spec.codec is None or not spec.codec.host:
+        raise UserError(f"streams.{spec.name}.dropped: 'empty' needs a tokeniser as its codec")
+    values, mask = spec.codec.encode("")
     return stream.replace(
-        values=jnp.where(cells, stream.values, empty_values),
-        mask=jnp.where(rows, stream.mask, empty_mask),
+        values=jnp.where(rows(stream.values), stream.values, jnp.asarray(values)),
+        mask=jnp.where(rows(stream.mask), stream.mask, jnp.asarray(mask)),
     )
 
 
-def guided(
-    model: Model,
-    branches: Mapping[str, Branch],
-    specs: Mapping[str, StreamSpec],
-    key: PRNGKeyArray,
-) -> Model:
+def guided(model: Model, branches: Mapping[str, Branch], specs: Specs, key: PRNGKeyArray) -> Model:
+    """The model with its predictions guided; the model itself where every scale is 1."""
+    active = tuple((name, branch) for name, branch in branches.items() if branch.scale != 1.0)
+    return Guided(model, active, specs, key) if active else model
+
+
+@dataclasses.dataclass(frozen=True)
+class Guided:
     """prediction + sum over branches of (scale - 1) (prediction - prediction without ``drop``).
 
-    With one branch this is the usual guided prediction. All branches run as one larger batch.
+    With one branch this is u + scale (c - u) for the prediction c and the one without, u. All
+    branches run as one larger batch, in the cache too.
     """
-    active = {name: branch for name, branch in branches.items() if branch.scale != 1.0}
-    if not active:
-        return model
 
-    def guided_model(streams: Mapping[str, Stream], **options):
+    model: Model
+    branches: tuple[tuple[str, Branch], ...]
+    specs: Specs
+    key: PRNGKeyArray
+
+    def __call__(self, streams: Streams) -> dict[str, Array]:
+        """The guided predictions."""
+        return self._combine(self.model(self._variants(streams)))
+
+    def cache(self, streams: Streams) -> Tree:
+        """An empty cache with rows for every branch."""
+        return self.model.cache(self._variants(streams))
+
+    def decode(self, streams: Streams, cache: Tree) -> tuple[dict[str, Array], Tree]:
+        """The guided predictions after what the cache holds, and the cache after them."""
+        predictions, cache = self.model.decode(self._variants(streams), cache)
+        return self._combine(predictions), cache
+
+    def _variants(self, streams: Streams) -> dict[str, Stream]:
+        """The streams as they are, then once more for each branch without what it drops."""
         variants = [dict(streams)]
-        for name, branch in active.items():
-            variants.append(_without(streams, branch.drop, specs, named(key, name)))
-        joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *variants)
-        predictions, cache = model(joined, **options)
-        split = {n: jnp.split(values, len(variants)) for n, values in predictions.items()}
-        return {name: _combine(name, parts, active) for name, parts in split.items()}, cache
+        for label, branch in self.branches:
+            variant = dict(streams)
+            for name in set(branch.drop) & set(streams):
+                nothing = jnp.zeros(streams[name].values.shape[:1], bool)
+                key = named(self.key, label, name)
+                variant[name] = drop_stream(streams[name], self.specs[name], nothing, key)
+            variants.append(variant)
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *variants)
 
-    return guided_model
-
-
-def _without(streams, drop, specs, key):
-    result = dict(streams)
-    for name in drop:
-        if name in result:
-            keep = jnp.zeros((result[name].values.shape[0],), bool)
-            result[name] = drop_stream(result[name], specs[name], keep, named(key, name))
-    return result
-
-
-def _combine(name, parts, active):
-    full, *without = parts
-    total = full
-    for branch, other in zip(active.values(), without, strict=True):
-        if not branch.targets or name in branch.targets:
-            total = total + (branch.scale - 1.0) * (full - other)
-    return total
+    def _combine(self, predictions: Mapping[str, Array]) -> dict[str, Array]:
+        guided = {}
+        for name, values in predictions.items():
+            full, *without = jnp.split(values, 1 + len(self.branches))
+            guided[name] = full
+            for (_, branch), other in zip(self.branches, without, strict=True):
+                if branch.guides(name):
+                    guided[name] += (branch.scale - 1.0) * (full - other)
+        return guided

@@ -1,117 +1,54 @@
-"""Deterministic samplers of streams that are restored over time."""
+"""Deterministic samplers: solvers of the probability-flow ODE."""
 
 import dataclasses
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
-from mmjax.processes.times import shift_time
-from mmjax.rng import named
-from mmjax.samplers.base import Model
-from mmjax.samplers.guidance import Branch, guided
-from mmjax.streams import Stream, StreamSpec, expand_time
-from mmjax.typing import Array, PRNGKeyArray
+from mmjax.processes.base import Path
+from mmjax.samplers.denoiser import Denoiser
+from mmjax.typing import Array, Float
 
 
-@dataclasses.dataclass(frozen=True)
-class Denoiser:
-    """What every sampler over a time grid from 1 to 0 shares; a subclass says how one step goes.
-
-    Attributes:
-      steps: number of steps.
-      shift: see :func:`mmjax.processes.times.shift_time`.
-      guidance: branches by name.
-    """
-
-    steps: int = 50
-    shift: float = 1.0
-    guidance: Mapping[str, Branch] = dataclasses.field(default_factory=dict)
-
-    def length(self, specs: Mapping[str, StreamSpec], want: tuple[str, ...]) -> int:
-        """The number of steps."""
-        return self.steps
-
-    def times(self) -> jax.Array:
-        """``[steps + 1]`` times from 1 to 0."""
-        return shift_time(jnp.linspace(1.0, 0.0, self.steps + 1), self.shift)
-
-    def start(self, model: Model, specs, streams, want, key: PRNGKeyArray) -> dict:
-        """Wanted streams at pure noise, given ones untouched."""
-        begun = dict(streams)
-        for name in want:
-            values = jax.random.normal(named(key, "start", name), streams[name].values.shape)
-            begun[name] = streams[name].replace(values=values)
-        return {"streams": begun, "key": named(key, "steps")}
-
-    def advance(self, model: Model, specs, want, carry: dict, index: Array) -> dict:
-        """All wanted streams move together from one time to the next."""
-        key = named(carry["key"], index)
-        model = guided(model, self.guidance, specs, named(carry["key"], "guidance"))
-        times = self.times()
-        moved = self.step(model, specs, want, carry["streams"], times[index], times[index + 1], key)
-        return {"streams": moved, "key": carry["key"]}
-
-    def finish(self, specs, want, carry: dict) -> dict[str, Stream]:
-        """The wanted streams."""
-        return {name: carry["streams"][name] for name in want}
-
-    def step(self, model, specs, want, streams, time, target, key) -> dict[str, Stream]:
-        """The streams at time ``target``, from those at ``time``."""
-        raise NotImplementedError
-
-
-def at_time(streams: Mapping[str, Stream], want: tuple[str, ...], time: Array) -> dict[str, Stream]:
-    """The streams with the wanted ones marked as being at ``time``."""
-    marked = dict(streams)
-    for name in want:
-        marked[name] = marked[name].replace(time=jnp.broadcast_to(time, marked[name].time.shape))
-    return marked
-
-
-def estimates(model, specs, want, streams, time) -> dict[str, tuple[Array, Array]]:
-    """Clean values and noise of each wanted stream, as the model sees them at ``time``."""
-    marked = at_time(streams, want, time)
-    predictions, _ = model(marked)
-    return {
-        name: specs[name].process.estimate(
-            predictions[name], marked[name].values, marked[name].time
-        )
-        for name in want
-    }
-
-
-def velocity(process, clean: Array, noise: Array, time: Array) -> Array:
+def velocity(path: Path, clean: Array, noise: Array, time: Float[Array, ""]) -> Array:
     """dx/dt = alpha'(t) clean + sigma'(t) noise, of the path that ``clean`` and ``noise`` span."""
-    (_, _), (alpha_rate, sigma_rate) = jax.jvp(
-        process.schedule, (time,), (jnp.ones_like(time),)
-    )
-    return expand_time(alpha_rate, clean) * clean + expand_time(sigma_rate, noise) * noise
+    _, (alpha_rate, sigma_rate) = jax.jvp(path.schedule, (time,), (jnp.ones_like(time),))
+    return alpha_rate * clean + sigma_rate * noise
 
 
-def velocities(model, specs, want, streams, time) -> dict[str, Array]:
-    """The probability-flow velocity of each wanted stream at ``time``."""
-    found = estimates(model, specs, want, streams, time)
-    return {
-        name: velocity(specs[name].process, *found[name], jnp.asarray(time, jnp.float32))
-        for name in want
-    }
+def _velocities(estimate, paths, values, time):
+    found = estimate(values, time)
+    return {name: velocity(path, *found[name], time) for name, path in paths.items()}
 
 
-def move(streams, want, rates, distance) -> dict[str, Stream]:
-    """The wanted streams moved by ``distance`` in time along ``rates``."""
-    moved = dict(streams)
-    for name in want:
-        moved[name] = moved[name].replace(values=moved[name].values + distance * rates[name])
-    return moved
+def _move(values, rates, distance):
+    return {name: value + distance * rates[name] for name, value in values.items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Euler(Denoiser):
-    """First-order steps along the probability-flow ODE."""
+    """First-order steps, one evaluation each."""
 
-    def step(self, model, specs, want, streams, time, target, key) -> dict[str, Stream]:
-        """x + (s - t) dx/dt."""
-        return move(
-            streams, want, velocities(model, specs, want, streams, time), target - time
-        )
+    def step(self, estimate, paths, values, time, target, key):
+        """Goes to x + (s - t) dx/dt."""
+        return _move(values, _velocities(estimate, paths, values, time), target - time)
+
+
+@dataclasses.dataclass(frozen=True)
+class Heun(Denoiser):
+    """Second-order steps, two evaluations each (Karras et al. 2206.00364, algorithm 1).
+
+    The last step is Euler's, as in the paper: at time 0 the noise is not determined.
+    """
+
+    def step(self, estimate, paths, values, time, target, key):
+        """Goes to x + (s - t) times the mean of dx/dt at both ends."""
+        first = _velocities(estimate, paths, values, time)
+        ahead = _move(values, first, target - time)
+
+        def correct(ahead):
+            second = _velocities(estimate, paths, ahead, target)
+            mean = {name: 0.5 * (first[name] + second[name]) for name in first}
+            return _move(values, mean, target - time)
+
+        return jax.lax.cond(target > 0.0, correct, lambda ahead: ahead, ahead)
