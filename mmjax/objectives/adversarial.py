@@ -1,0 +1,125 @@
+"""Two players: a generator of images from noise, a discriminator of made from real ones."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from mmjax.errors import UserError
+from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.processes.base import check_choice
+from mmjax.rng import named
+from mmjax.streams import Stream, StreamSpec
+from mmjax.typing import Array, Batch, Float, PRNGKeyArray
+
+STATISTICS = "batch_stats"
+PLAYERS = ("generator", "discriminator")
+
+
+@dataclasses.dataclass(frozen=True)
+class Adversarial:
+    """The adversarial game of one stream (Goodfellow et al. 2014) with two updates a step.
+
+    The networks ``generator(noise, train)`` and ``discriminator(values, train) -> logits`` are
+    trained by the updates of the same names. Real and made examples go through the discriminator as
+    two batches, so that its batch normalisation cannot compare them; each player's running moments
+    move in its own update only.
+
+    Attributes:
+      streams: the system's streams.
+      stream: the one that is generated.
+      noise: size of the generator's noise, drawn from the standard normal.
+      loss: ``"non_saturating"`` (ibid., section 3) or ``"hinge"`` (Lim & Ye 2017, 1705.02894).
+      r1: weight gamma of the gradient penalty ``gamma / 2 |grad D(real)|^2`` (Mescheder et al.
+        2018, eq. 9); 0 for none.
+      r1_every: steps between two penalties, each then weighed so much more (lazy regularisation;
+        Karras et al. 2019, appendix B).
+    """
+
+    streams: Mapping[str, StreamSpec]
+    stream: str = "image"
+    noise: int = 100
+    loss: str = "non_saturating"
+    r1: float = 0.0
+    r1_every: int = 16
+    whole_batch = False
+
+    def __post_init__(self):
+        check_choice("Adversarial", "loss", self.loss, ("non_saturating", "hinge"))
+        check_choice("Adversarial", "stream", self.stream, tuple(self.streams))
+
+    def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
+        """Noise for the generator, real values for the discriminator."""
+        real = self._values(batch)
+        return {"generator": (self._noise(key, len(real)),), "discriminator": (real,)}
+
+    def init_state(self, batch: Batch) -> None:
+        """None: the objective keeps no state."""
+
+    def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
+        """The stream's real values."""
+        return {"real": self._values(batch)}
+
+    def terms(
+        self, ctx: Context, batch: Batch, key: PRNGKeyArray, update: str
+    ) -> tuple[dict[str, Term], Aux]:
+        """The terms of the player that ``update`` names."""
+        if update not in PLAYERS:
+            raise UserError(
+                f"config.updates.{update}: an adversarial game has the updates {', '.join(PLAYERS)}"
+            )
+        noise = self._noise(named(key, "noise"), len(batch["real"]))
+        made, moments = ctx.apply("generator", noise, train=True, mutable=[STATISTICS])
+        if update == "generator":
+            logits, _ = ctx.apply("discriminator", made, train=True, mutable=[STATISTICS])
+            return {"generator": Term(self._fool(logits))}, Aux(mutable={"generator": moments})
+        return self._discriminator_terms(ctx, batch["real"], jax.lax.stop_gradient(made))
+
+    def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
+        """The generator's output with its running moments."""
+        if request.given or request.want != (self.stream,):
+            raise UserError(f"this generator makes {self.stream!r} from nothing; ask for it alone")
+        made = ctx.apply("generator", self._noise(key, request.batch))
+        return {self.stream: self.streams[self.stream].make(made)}
+
+    def _discriminator_terms(
+        self, ctx: Context, real: Array, made: Array
+    ) -> tuple[dict[str, Term], Aux]:
+        real_logits, moments = self._judge(ctx, real)
+        ctx = dataclasses.replace(ctx, mutable={**ctx.mutable, "discriminator": moments})
+        made_logits, moments = self._judge(ctx, made)
+        terms = {
+            "real": Term(self._penalise(-real_logits)),
+            "made": Term(self._penalise(made_logits)),
+        }
+        if self.r1:
+            terms["r1"] = Term(self._lazy_r1(ctx, real), weight=0.5 * self.r1)
+        return terms, Aux(mutable={"discriminator": moments})
+
+    def _judge(self, ctx: Context, values: Array) -> tuple[Float[Array, " B"], Mapping]:
+        return ctx.apply("discriminator", values, train=True, mutable=[STATISTICS])
+
+    def _lazy_r1(self, ctx: Context, real: Array) -> Float[Array, " B"]:
+        """Squared gradient norms times ``r1_every`` in steps that are due, else zeros."""
+
+        def squares(real):
+            gradient = jax.grad(lambda x: jnp.sum(self._judge(ctx, x)[0]))(real)
+            return self.r1_every * jnp.sum(jnp.square(gradient), axis=tuple(range(1, real.ndim)))
+
+        due = jnp.asarray(ctx.step) % self.r1_every == 0
+        return jax.lax.cond(due, squares, lambda real: jnp.zeros(len(real)), real)
+
+    def _penalise(self, wrong: Float[Array, " B"]) -> Float[Array, " B"]:
+        """The discriminator's loss for logits that lean by ``wrong`` to the wrong side."""
+        return jax.nn.softplus(wrong) if self.loss == "non_saturating" else jax.nn.relu(1.0 + wrong)
+
+    def _fool(self, logits: Float[Array, " B"]) -> Float[Array, " B"]:
+        """The generator's loss for the logits of what it made."""
+        return jax.nn.softplus(-logits) if self.loss == "non_saturating" else -logits
+
+    def _noise(self, key: PRNGKeyArray, batch: int) -> Float[Array, "B Z"]:
+        return jax.random.normal(key, (batch, self.noise))
+
+    def _values(self, batch: Batch) -> Array:
+        return self.streams[self.stream].encode(batch).values
