@@ -1,6 +1,5 @@
 """The folder of a run: its config, checkpoints, metrics and samples."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +35,7 @@ class Workdir:
         """
         text = configs.dumps(config)
         if self.config_path.exists():
-            old, new = _flat(self.config()), _flat(json.loads(text))
+            old, new = _flat(self.config()), _flat(configs.loads(text, "--config"))
             for path in sorted(old.keys() | new.keys()):
                 if old.get(path) != new.get(path) and not path.startswith(FREE):
                     raise UserError(
