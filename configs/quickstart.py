@@ -19,7 +19,7 @@ from mmjax.data.bouncing_digits.captions import vocabulary
 FRAMES, SIDE, FPS, RATE, HOP = 24, 24, 12.5, 8000, 128
 VARIANTS = {
     # width, depth, heads, patch of the video, steps, batch
-    "full": (192, 4, 6, (2, 12, 12), 6_000, 32),
+    "full": (192, 4, 6, (2, 12, 12), 3_000, 32),
     "fast": (192, 4, 6, (2, 24, 24), 600, 32),
     "tiny": (48, 2, 2, (4, 12, 12), 8, 8),
 }
@@ -44,7 +44,11 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.codecs = {
         "pixels": {"_target_": "mmjax.codecs.pixels:Pixels"},
         "mdct": {"_target_": "mmjax.codecs.mdct:MDCT", "hop": HOP},
-        "words": {"_target_": "mmjax.codecs.words:Words", "length": 16, "words": tuple(filter(str.isalnum, vocabulary()))},
+        "words": {
+            "_target_": "mmjax.codecs.words:Words",
+            "length": 16,
+            "words": tuple(filter(str.isalnum, vocabulary())),
+        },
     }
     flow = {
         "_target_": "mmjax.processes.flow:Flow", "prediction": "clean", "loss_space": "velocity",
