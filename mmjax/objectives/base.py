@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mmjax.streams import Stream
 from mmjax.tree import pytree
@@ -16,9 +16,10 @@ class Term:
 
     Attributes:
       values: ``[B, ...]`` or a scalar.
-      mask: broadcastable to ``values``; true where a value counts. None: everywhere.
+      mask: the leading axes of ``values``, or all with some of length 1; true where a value
+        counts. None: everywhere.
       weight: factor of this term in the loss.
-      time: noise level of the values, broadcastable; the loss is then logged by time bucket too.
+      time: noise level, shaped like a mask; the loss is then logged by time bucket too.
       per: ``"token"`` averages over values; ``"sample"`` over each example, then over examples.
     """
 
@@ -73,7 +74,7 @@ class Context:
     ):  # fmt: skip
         """Calls a network; with ``mutable`` also returns the collections it changed."""
         params = self.params if params is None else params
-        variables = {"params": params[network], **self.mutable.get(network, {})}
+        variables = {"params": params.get(network, {}), **self.mutable.get(network, {})}
         return self.networks[network].apply(
             variables, *args, method=method, mutable=mutable, rngs=rngs, **options
         )
@@ -94,6 +95,7 @@ class Request:
     batch: int
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is learned. An objective that couples the whole batch sets ``whole_batch``."""
 

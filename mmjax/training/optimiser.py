@@ -1,7 +1,7 @@
 """Optimisers and schedules as config values; each builds an optax transformation."""
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import optax
 
@@ -53,6 +53,7 @@ class Schedule:
         )
 
 
+@runtime_checkable
 class Optimiser(Protocol):
     """Values from which a gradient transformation over ``{path: leaf}`` is built."""
 

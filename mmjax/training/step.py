@@ -31,7 +31,10 @@ def make_step(system: System) -> Callable[[State, Batch], tuple[State, Logged]]:
         for name, update in system.updates.items():
             run = functools.partial(_update, system, name, update)
             new, extra, fine = _if_due(run, update, new, prepared, named(key, "update", name))
-            logged |= {k if k != "loss" else f"loss/{name}/total": v for k, v in extra.items()}
+            extra[f"loss/{name}/total"] = extra.pop("loss")
+            if twice := logged.keys() & extra.keys():
+                raise ValueError(f"two updates log {', '.join(sorted(twice))}; name them apart")
+            logged |= extra
             good &= fine
         new = new.replace(ema=_moved_average(system, new))
         return _commit(state, new, good), logged | _count_bad(state, good)
@@ -87,7 +90,7 @@ def _optimise(system: System, name: str, update: Update, state: State, batch: Ba
     chosen = tree.select(flat, update.params)
     found = gradients(system, name, state, chosen, batch, key)
     changes, opt = update.optimiser.build().update(found.gradients, state.opt[name], chosen)
-    norm = optax.global_norm(found.gradients)
+    norm = optax.tree.norm(found.gradients)
     logged = found.logged | {f"gradient_norm/{name}": (norm, jnp.ones(()))}
     good = found.finite & jnp.isfinite(norm) & finite(found.mutable) & finite(found.objective)
     state = state.replace(
