@@ -1,4 +1,4 @@
-"""The ``mmjax`` command: finds the verb, and turns a user's mistake into one line and exit code 2."""
+"""The ``mmjax`` command: finds the verb; a user's mistake is one line and exit code 2."""
 
 import argparse
 import importlib
@@ -10,25 +10,47 @@ from mmjax.errors import UserError
 
 VERBS = {
     "train": "train a config, or go on with a run",
+    "sample": "generate any streams from any others",
+    "evaluate": "measure a run or weights on held-out data, beside real data",
+    "report": "make one page of curves, samples and figures of a run",
+    "weights": "export a run's weights to a folder to pass on",
+    "systems": "list every config with its size and the state of its gates",
 }
+MISTAKE, INTERRUPTED = 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake in one line."""
+
+    def error(self, message: str):
+        """Exits with code 2."""
+        self.exit(MISTAKE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     arguments, overrides = split_overrides(arguments)
-    options = _parser(arguments).parse_args(arguments)
+    parser = _parser(arguments)
+    options = parser.parse_args(arguments)
+    if overrides and not hasattr(options, "config"):
+        parser.error(f"{options.verb} takes no --config.{overrides[0]}")
     options.overrides = overrides
     try:
         return importlib.import_module(f"mmjax.cli.{options.verb}").run(options) or 0
-    except UserError as error:
-        if options.debug:
-            raise
-        print(f"mmjax {options.verb}: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:  # the reader of a pipe, such as head, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (UserError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"mmjax {options.verb}: {_line(error)}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        if options.debug:
+            raise
+        print(f"mmjax {options.verb}: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -38,17 +60,31 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return [a for a in arguments if not a.startswith(prefix)], overrides
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(arguments: Sequence[str]) -> Parser:
+    parser = Parser(
         prog="mmjax", description="Multimodal generative models in JAX: train, sample, evaluate."
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, summary in VERBS.items():
-        subparser = verbs.add_parser(verb, help=summary, description=summary)
+        subparser = verbs.add_parser(
+            verb,
+            help=summary,
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         subparser.add_argument("--debug", action="store_true", help="show tracebacks")
         if verb in arguments:  # the other verbs' modules stay unimported: they are slow to load
-            importlib.import_module(f"mmjax.cli.{verb}").add_arguments(subparser)
+            module = importlib.import_module(f"mmjax.cli.{verb}")
+            subparser.epilog = f"example:\n  {module.EXAMPLE}"
+            module.add_arguments(subparser)
     return parser
+
+
+def _line(error: Exception) -> str:
+    """The error on one line; an OSError by its file and reason."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":
