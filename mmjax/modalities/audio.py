@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import os
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import soundfile
@@ -39,6 +39,7 @@ class Audio(Modality):
     axes: ClassVar[tuple[str, ...]] = ("time",)
     dtype: ClassVar[type] = np.float32
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    by_path: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (
         ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac",
         ".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".ts",
@@ -72,14 +73,29 @@ class Audio(Modality):
         else:
             with open_medium(path, AUDIO_FORMATS, "sound", limits) as medium:
                 audio, rate = medium.audio(start, seconds)
+        return self._fit(audio, rate, path)
+
+    def parse(self, value: Any, where: str) -> Float[np.ndarray, "L C"]:
+        """Samples at the declared rate, ``[L]`` or ``[L, C]``: floats, or 16-bit integers."""
+        array = np.asarray(value)
+        if array.ndim not in (1, 2) or array.dtype.kind not in "fi" or 0 in array.shape:
+            found = f"{array.dtype} {list(array.shape)}"
+            raise MediaError(f"{where}: expected samples [L] or [L, C], got {found}")
+        scale = 1 if array.dtype.kind == "f" else 2.0**-15
+        samples = array.astype(np.float32).reshape(len(array), -1) * np.float32(scale)
+        return self._fit(samples, self.rate, where)
+
+    def _fit(self, audio: np.ndarray, rate: int, where: str) -> np.ndarray:
+        """Samples at any rate in any channels, as declared."""
         if not np.isfinite(audio).all():
-            raise MediaError(f"{path}: holds samples that are not finite")
+            raise MediaError(f"{where}: holds samples that are not finite")
         if np.abs(audio).max() < _SILENCE:
-            raise MediaError(f"{path}: is silent: its sound is all zeros for {seconds:.2f} s")
+            seconds = len(audio) / rate
+            raise MediaError(f"{where}: is silent: its sound is all zeros for {seconds:.2f} s")
         try:
             audio = mix_channels(audio, self.channels)
         except ValueError as error:
-            raise MediaError(f"{path}: {error}") from error
+            raise MediaError(f"{where}: {error}") from error
         audio = resample_audio(audio, rate, self.rate)
         return np.clip(fit_length(audio, self.samples), -1, 1)
 

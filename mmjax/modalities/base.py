@@ -25,8 +25,8 @@ class Modality(abc.ABC):
       axes: the names of the position axes.
       dtype: of the raw array.
       value_range: the smallest and largest legal raw value.
-      suffixes: of files that :meth:`read` takes, the first preferred; none for data that a
-        manifest holds as plain values.
+      suffixes: of files that :meth:`read` takes, the first preferred.
+      by_path: whether a manifest names a file of it, rather than holding the value.
       metrics: import paths of the metrics that judge it by default.
     """
 
@@ -35,6 +35,7 @@ class Modality(abc.ABC):
     dtype: ClassVar[type]
     value_range: ClassVar[tuple[float, float]]
     suffixes: ClassVar[tuple[str, ...]] = ()
+    by_path: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -52,16 +53,20 @@ class Modality(abc.ABC):
         """The file's content fitted to the declared facts, or a :class:`MediaError`."""
 
     @abc.abstractmethod
+    def parse(self, value: Any, where: str) -> Any:
+        """A value of another library or a manifest fitted to the declared facts.
+
+        Raises:
+          MediaError: it is of another kind; the line begins with ``where``.
+        """
+
+    @abc.abstractmethod
     def save(self, path: str, array: Any) -> None:
         """Writes raw data as a file; a disk that is full is a :class:`UserError`."""
 
     @abc.abstractmethod
     def preview(self, array: Any) -> UInt8[np.ndarray, "H W 3"]:
         """A picture for people."""
-
-    def parse(self, value: Any, where: str) -> Any:
-        """The raw data that a manifest holds as a plain value; ``where`` names its place."""
-        raise MediaError(f"{where}: {self.name} is read from a file, not from {value!r}")
 
     def spec(self):
         """The raw array's ``jax.ShapeDtypeStruct``, without a batch axis."""
@@ -93,6 +98,17 @@ class Modality(abc.ABC):
         ]
         mesh = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1)
         return mesh.reshape(*grid, len(self.axes)).astype(np.float32)
+
+
+def require_pixels(value: Any, rank: int, where: str) -> UInt8[np.ndarray, "*axes C"]:
+    """Refuses what is not an array of grey or RGB bytes with ``rank`` axes."""
+    array = np.asarray(value)
+    if array.dtype != np.uint8 or array.ndim != rank or 0 in array.shape:
+        found = f"{array.dtype} {list(array.shape)}"
+        raise MediaError(f"{where}: expected uint8 pixels with {rank} axes, got {found}")
+    if array.shape[-1] not in (1, 3):
+        raise MediaError(f"{where}: expected 1 or 3 channels, got {array.shape[-1]}")
+    return array
 
 
 def require_positive(owner: Any, *fields: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mmjax.errors import UserError
 from mmjax.files import atomic
-from mmjax.modalities.decoding import VIDEO_FORMATS, open_medium, to_rgb
+from mmjax.modalities.decoding import VIDEO_FORMATS, open_medium, upright
 from mmjax.modalities.files import Limits, suffix_of
 from mmjax.modalities.resample import mix_channels, resample_audio
 from mmjax.typing import Float, UInt8
@@ -63,7 +63,7 @@ def read_clip(path: str, limits: Limits | None = None) -> Clip:
             size += frame.width * frame.height * 3
             if size > limits.decoded_bytes:
                 raise medium.fail(f"decodes to more than {limits.decoded_bytes} bytes")
-            frames.append(to_rgb(frame))
+            frames.append(upright(frame))
             times.append(time)
         audible = medium.has_audio
     if len({frame.shape for frame in frames}) > 1:

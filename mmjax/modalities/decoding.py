@@ -157,7 +157,7 @@ def open_medium(path: str, formats: tuple[str, ...], kind: str, limits: Limits) 
         raise MediaError(f"{path}: cannot be decoded ({error.strerror})") from error
 
 
-def to_rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
+def upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
     """A decoded frame upright in RGB."""
     picture = frame.to_ndarray(format="rgb24")
     return np.rot90(picture, round(frame.rotation / 90)) if frame.rotation else picture

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import stat
 
 from mmjax.errors import UserError
 from mmjax.modalities.base import MediaError
@@ -62,15 +63,19 @@ def identify(path: str, allowed: tuple[str, ...], kind: str, limits: Limits) -> 
     be made to read other files, so neither the suffix nor a library's guess decides.
     """
     try:
-        size = os.stat(path).st_size
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaError(f"{path}: is not a file")
         with open(path, "rb") as file:
             head = file.read(512)
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
     if not head:
         raise MediaError(f"{path}: is empty")
-    if size > limits.file_bytes:
-        raise MediaError(f"{path}: has {size} bytes, more than the {limits.file_bytes} allowed")
+    if status.st_size > limits.file_bytes:
+        raise MediaError(
+            f"{path}: has {status.st_size} bytes, more than the {limits.file_bytes} allowed"
+        )
     found = _format(head)
     if found not in allowed:
         what = f"is {found}" if found else "is of no known format"

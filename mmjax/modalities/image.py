@@ -2,14 +2,20 @@
 
 import dataclasses
 import io
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from mmjax.files import atomic
-from mmjax.modalities.base import MediaError, Modality, require_one_of, require_positive
+from mmjax.modalities.base import (
+    MediaError,
+    Modality,
+    require_one_of,
+    require_pixels,
+    require_positive,
+)
 from mmjax.modalities.files import Limits, identify, suffix_of
 from mmjax.modalities.picture import to_rgb
 from mmjax.modalities.resample import fit_picture
@@ -38,6 +44,7 @@ class Image(Modality):
     axes: ClassVar[tuple[str, ...]] = ("height", "width")
     dtype: ClassVar[type] = np.uint8
     value_range: ClassVar[tuple[float, float]] = (0.0, 255.0)
+    by_path: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
     def __post_init__(self):
@@ -75,6 +82,11 @@ class Image(Modality):
             raise MediaError(f"{path}: cannot be decoded (not a whole {found} file)") from error
         except (OSError, SyntaxError, ValueError) as error:
             raise MediaError(f"{path}: cannot be decoded ({error})") from error
+        return fit_picture(rgb, self.height, self.width, self.channels)
+
+    def parse(self, value: Any, where: str) -> UInt8[np.ndarray, "H W C"]:
+        """Pixels uint8 ``[H, W, 1 or 3]`` of any size."""
+        rgb = to_rgb(require_pixels(value, 3, where))
         return fit_picture(rgb, self.height, self.width, self.channels)
 
     def save(self, path: str, array: UInt8[np.ndarray, "H W C"]) -> None:

@@ -1,15 +1,15 @@
 """Moving pictures."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from mmjax.modalities.base import Modality, require_one_of, require_positive
+from mmjax.modalities.base import Modality, require_one_of, require_pixels, require_positive
 from mmjax.modalities.container import save_clip
-from mmjax.modalities.decoding import VIDEO_FORMATS, open_medium, to_rgb
+from mmjax.modalities.decoding import VIDEO_FORMATS, open_medium, upright
 from mmjax.modalities.files import Limits
-from mmjax.modalities.picture import contact_sheet
+from mmjax.modalities.picture import contact_sheet, to_rgb
 from mmjax.modalities.resample import fit_picture, hold
 from mmjax.typing import UInt8
 
@@ -36,6 +36,7 @@ class Video(Modality):
     axes: ClassVar[tuple[str, ...]] = ("time", "height", "width")
     dtype: ClassVar[type] = np.uint8
     value_range: ClassVar[tuple[float, float]] = (0.0, 255.0)
+    by_path: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (
         ".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".ts", ".gif",
     )  # fmt: skip
@@ -67,9 +68,15 @@ class Video(Modality):
             for frame in hold(medium.frames(start), start, self.fps, self.frames):
                 if frame is not shown:
                     shown = frame
-                    fitted = fit_picture(to_rgb(frame), self.height, self.width, self.channels)
+                    fitted = fit_picture(upright(frame), self.height, self.width, self.channels)
                 clip.append(fitted)
         return np.stack(clip)
+
+    def parse(self, value: Any, where: str) -> UInt8[np.ndarray, "T H W C"]:
+        """Frames uint8 ``[T, H, W, 1 or 3]`` of any size at the declared rate, cut or held."""
+        frames = to_rgb(require_pixels(value, 4, where)[: self.frames])
+        fitted = [fit_picture(f, self.height, self.width, self.channels) for f in frames]
+        return np.stack(fitted + fitted[-1:] * (self.frames - len(fitted)))
 
     def save(self, path: str, array: UInt8[np.ndarray, "T H W C"]) -> None:
         """A silent film; see :func:`mmjax.modalities.container.save_clip` for one with sound."""

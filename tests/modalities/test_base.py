@@ -81,11 +81,6 @@ def test_impossible_facts_are_named(build, field):
         build()
 
 
-def test_values_of_media_come_from_files():
-    with pytest.raises(MediaError, match="line 3: video is read from a file"):
-        ALL["video"].parse([1, 2], "line 3")
-
-
 def test_data_workers_need_no_jax():
     names = ("action", "audio", "image", "label", "text", "video")
     imports = ", ".join(f"mmjax.modalities.{name}" for name in names)

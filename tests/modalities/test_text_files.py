@@ -1,4 +1,4 @@
-"""Text, labels and actions: from files and from values in a manifest."""
+"""Text, labels and actions in files."""
 
 import numpy as np
 import pytest
@@ -43,28 +43,3 @@ def test_numbers_in_files(tmp_path):
     assert np.array_equal(action.read(path), values)
     with pytest.raises(MediaError, match="expected 1 numbers, got 3"):
         label.read(path)
-
-
-@pytest.mark.parametrize(
-    ("modality", "value", "reason"),
-    [
-        (Label(classes=3), 3, "class 3 is not one of 0 to 2"),
-        (Label(classes=3), 0.5, "class 0.5"),
-        (Label(classes=3), True, "expected a class"),
-        (Label(classes=3), "1", "expected a class, got '1'"),
-        (Action(size=2), [1], r"expected float32 \[2\], got float32 \[1\]"),
-        (Action(size=2), ["a", 1], "expected 2 numbers"),
-        (Action(size=2), [0, 1.5], "outside -1.0 to 1.0"),
-        (Action(size=2), [0, float("nan")], "outside"),
-        (Text(length=2), 5, "expected text, got 5"),
-    ],
-)
-def test_bad_values_are_named(modality, value, reason):
-    with pytest.raises(MediaError, match=f"^line 7: .*{reason}"):
-        modality.parse(value, "line 7")
-
-
-def test_good_values():
-    assert Label(classes=3).parse(2, "") == 2
-    assert np.array_equal(Action(size=2).parse([0, 1], ""), [0, 1])
-    assert Text(length=2).parse("a b", "") == "a b"
