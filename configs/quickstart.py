@@ -19,7 +19,7 @@ from mmjax.data.bouncing_digits.captions import vocabulary
 FRAMES, SIDE, FPS, RATE, HOP = 24, 24, 12.5, 8000, 128
 VARIANTS = {
     # width, depth, heads, patch of the video, steps, batch
-    "full": (192, 4, 6, (2, 12, 12), 3_000, 32),
+    "full": (192, 4, 6, (2, 24, 24), 3_000, 32),
     "fast": (192, 4, 6, (2, 24, 24), 600, 32),
     "tiny": (48, 2, 2, (4, 12, 12), 8, 8),
 }
