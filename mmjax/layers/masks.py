@@ -15,9 +15,9 @@ def same_segment(queries: Int[Array, "B N"], keys: Int[Array, "B M"]) -> Bool[Ar
     return queries[:, None, :, None] == keys[:, None, None, :]
 
 
-def causal(slots: Int[Array, "N"], keys: int) -> Bool[Array, "1 1 N M"]:
-    """A query sees the keys up to its own slot among ``keys``."""
-    return (jnp.arange(keys) <= slots[:, None])[None, None]
+def causal(length: int) -> Bool[Array, "1 1 N N"]:
+    """Each of ``length`` tokens sees those up to itself."""
+    return jnp.tri(length, dtype=bool)[None, None]
 
 
 def frame_causal(queries: Float[Array, "B N"], keys: Float[Array, "B M"]) -> Bool[Array, "B 1 N M"]:
@@ -25,10 +25,12 @@ def frame_causal(queries: Float[Array, "B N"], keys: Float[Array, "B M"]) -> Boo
     return keys[:, None, None, :] <= queries[:, None, :, None]
 
 
-def combine(*masks: Array | None) -> Array | None:
-    """The conjunction of the masks that are not None; None if all are."""
-    result = None
-    for mask in masks:
-        if mask is not None:
-            result = mask if result is None else result & mask
-    return result
+def grow(mask: Bool[Array, "b 1 N N"], start: Int[Array, ""], slots: int) -> Bool[Array, "b 1 N M"]:
+    """``mask`` among new tokens, of which the first is at slot ``start`` of ``slots`` in a cache.
+
+    What is in earlier slots is seen by all, later slots by none.
+    """
+    length = mask.shape[-1]
+    place = jnp.arange(slots) - start
+    new = jnp.take(mask, jnp.clip(place, 0, length - 1), axis=-1)
+    return (place < 0) | (new & (place < length))

@@ -22,8 +22,9 @@ class Part:
     Attributes:
       stream: on the grid of its patches, one token each.
       axes: the names of its position axes.
-      program: what its tokens see of the sequence: ``"full"`` everything, ``"causal"`` what comes
-        no later in the sequence, ``"frame_causal"`` what is no later in seconds.
+      program: ``"full"``; or, between its tokens and any others, only the later sees the earlier:
+        in the order of the sequence (``"causal"``) or in seconds (``"frame_causal"``, where a
+        stream without a time axis precedes all frames).
     """
 
     stream: Stream
@@ -60,9 +61,9 @@ class Part:
 
     @property
     def seconds(self) -> Float[Array, "B N"]:
-        """The tokens' places on the time axis; ValueError if the stream has none."""
+        """The tokens' places on the time axis; before all if the stream has none."""
         if "time" not in self.axes:
-            raise ValueError(f"frame_causal attention needs a time axis, not {self.axes}")
+            return jnp.full(self.mask.shape, -jnp.inf)
         return self.positions[..., self.axes.index("time")]
 
 
@@ -89,30 +90,19 @@ def visible(queries: Sequence[Part], keys: Sequence[Part]) -> Bool[Array, "..."]
 
 def self_visible(parts: Sequence[Part]) -> Bool[Array, "..."]:
     """What tokens of one sequence see of each other: :func:`visible` and their programs."""
-    programs = _programs(parts)
-    mask = visible(parts, parts)
-    total = len(programs)
-    if "causal" in programs:
-        slots = np.where(programs == "causal", np.arange(total), total)
-        mask = mask & masks.causal(jnp.asarray(slots), total)
-    if "frame_causal" in programs:
-        seconds = jnp.concatenate([part.seconds for part in parts], axis=1)
-        free = jnp.asarray(programs != "frame_causal")[:, None]
-        mask = mask & (masks.frame_causal(seconds, seconds) | free)
-    return mask
+    mask, allowed = visible(parts, parts), _allowed(parts)
+    return mask if allowed is None else mask & allowed
 
 
 def cache_visible(
     parts: Sequence[Part], filled: Bool[Array, "B M"], start: Int[Array, ""]
 ) -> Bool[Array, "B 1 N M"]:
-    """What new tokens, whose first is at slot ``start``, see of a cache that holds them already.
-
-    Causal ones see the slots up to their own, others all: right for ``frame_causal`` streams if the
-    new tokens are whole frames.
-    """
-    programs = _programs(parts)
-    slots = np.where(programs == "causal", np.arange(len(programs)), len(programs))
-    return masks.padding(filled) & masks.causal(start + jnp.asarray(slots), filled.shape[1])
+    """What new tokens see of a cache that holds them already, from slot ``start`` on."""
+    allowed = _allowed(parts)
+    if allowed is None:
+        length = sum(part.mask.shape[1] for part in parts)
+        allowed = jnp.ones((1, 1, length, length), bool)
+    return masks.padding(filled) & masks.grow(allowed, start, filled.shape[1])
 
 
 def angles(parts: Sequence[Part], rope: Rotary | None) -> Float[Array, "B N R"] | None:
@@ -131,8 +121,23 @@ def spread(parts: Sequence[Part]) -> Spread:
     return Spread(tuple(grids))
 
 
-def _programs(parts: Sequence[Part]) -> np.ndarray:
-    """The program of each token."""
+def _allowed(parts: Sequence[Part]) -> Bool[Array, "b 1 N N"] | None:
+    """What the programs let tokens see of each other; None if everything."""
     if unknown := {part.program for part in parts} - set(PROGRAMS):
         raise ValueError(f"attention programs {sorted(unknown)} are none of {PROGRAMS}")
-    return np.concatenate([np.full(part.mask.shape[1], part.program) for part in parts])
+    programs = np.concatenate([np.full(part.mask.shape[1], part.program) for part in parts])
+    allowed = None
+    if "causal" in programs:
+        free = ~_either(programs == "causal")
+        allowed = masks.causal(len(programs)) | free
+    if "frame_causal" in programs:
+        seconds = jnp.concatenate([part.seconds for part in parts], axis=1)
+        free = ~_either(programs == "frame_causal")
+        framed = masks.frame_causal(seconds, seconds) | free
+        allowed = framed if allowed is None else allowed & framed
+    return allowed
+
+
+def _either(tokens: np.ndarray) -> np.ndarray:
+    """Pairs ``[N, N]`` of which either is among ``tokens``."""
+    return tokens[:, None] | tokens[None, :]
