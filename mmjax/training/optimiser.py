@@ -35,7 +35,7 @@ class Schedule:
             )
 
     def build(self) -> optax.Schedule:
-        """step -> rate."""
+        """Step -> rate."""
         span = self.steps - self.warmup
         if self.decay == "cosine":
             after = optax.cosine_decay_schedule(self.peak, span, self.final)
@@ -110,10 +110,10 @@ class AdamW:
 
 @dataclasses.dataclass(frozen=True)
 class Muon:
-    """Orthogonalised momentum for matrices, AdamW for the rest (Jordan et al. 2024; 2502.16982).
+    """Orthogonalised momentum for matrices, Adam for the rest (Jordan et al. 2024; 2502.16982).
 
-    Kernels whose path matches no pattern of ``adam`` and that have at least two axes are stepped by
-    Muon; a stacked kernel ``[layers, in, out]`` is orthogonalised layer by layer.
+    Parameters of two axes whose path holds none of ``adam`` are stepped by Muon; a stacked one,
+    ``[layers, in, out]``, is orthogonalised layer by layer. Adam here looks ahead (Dozat 2016).
 
     Attributes:
       schedule: learning rate of the matrices, scaled by max(1, out/in)^0.5.
