@@ -54,7 +54,11 @@ def _run_file(path: pathlib.Path) -> types.ModuleType:
 
 
 def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
-    """Sets one existing field, keeping its type, from ``"a.b=value"``."""
+    """Sets one field from ``"a.b=value"``, keeping its type.
+
+    A field that the config leaves to its class's default is added; the builder then refuses a name
+    or a type that the class does not take.
+    """
     path, equals, text = assignment.partition("=")
     if not equals:
         raise UserError(f"--config.{assignment}: expected --config.field=value")
@@ -62,6 +66,10 @@ def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
     node = config
     for depth, parent in enumerate(parents):
         node = _group(node, parent, "config." + ".".join(parents[: depth + 1]))[parent]
+    if isinstance(node, ml_collections.ConfigDict) and parents and last not in node:
+        with node.unlocked():
+            node[last] = _parse(text)
+        return
     kind = _group(node, last, f"config.{path}").get_ref(last).get_type()
     if kind is ml_collections.ConfigDict:
         raise UserError(f"config.{path}: is a group of fields ({', '.join(node[last])}); set one")

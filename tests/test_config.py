@@ -112,10 +112,15 @@ def test_an_override_keeps_the_type(assignment, path, value):
     assert found == value and type(found) is type(value)
 
 
+def test_an_override_of_a_field_left_to_its_default_is_added():
+    assert overridden("train.keep=7")["train"]["keep"] == 7  # whether there is one, the builder says
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("train.stepz=7", "config.train.stepz: no such field; did you mean 'steps'?"),
+        ("trian.steps=7", "config.trian: no such field; did you mean 'train'?"),
+        ("stepz=7", "config.stepz: no such field; it takes codec, limit, name, train"),
         ("trian.steps=7", "config.trian: no such field; did you mean 'train'?"),
         ("train.steps.x=7", "config.train.steps.x: no such field"),
         ("train=7", "config.train: is a group of fields (fast, rate, sizes, steps); set one"),

@@ -1,6 +1,6 @@
 """The one training loop."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -60,24 +60,25 @@ class _Run:
         self.writer = Writer(workdir.path, step=start)
         self.averages = Averages()
         self.progress = Progress(start, system.train.steps, system.data.batch_size)
+        self.pending: tuple[int, Any] | None = None
 
     def go(self) -> tuple[State, bool]:
         """Evaluate and save the old state, take the next batch, step; repeat."""
         start, steps = int(self.state.step), self.system.train.steps
-        pending = None
-        batches = self._batches(start)
+        batches = self.pipeline.iterate(start + int(self.state.data_offset))
         with Interrupt() as interrupt:
             for step in range(start, steps):
-                self._between_steps(step, resumed_here=step == start)
+                if step > start:
+                    self._between_steps(step)
                 if interrupt.requested:
                     break
-                batch = next(batches)
-                self.state, logged = self.step(self.state, batch)
+                self.state, logged = self.step(self.state, next(batches))
                 # The metrics of the step before are read while this one runs.
-                self._digest(step, pending)
-                pending = logged
-            self._digest(int(self.state.step), pending)
-            self._between_steps(int(self.state.step), resumed_here=False, last=True)
+                previous, self.pending = self.pending, (step + 1, logged)
+                self._digest(previous)
+            else:
+                self._between_steps(steps, last=True)
+            self._save()
         return self.state, interrupt.requested
 
     def close(self) -> None:
@@ -95,31 +96,32 @@ class _Run:
         self.checkpoints.drop_after(int(restored.step))
         return restored
 
-    def _batches(self, step: int) -> Iterator[Mapping[str, np.ndarray]]:
-        return self.pipeline.iterate(step + int(self.state.data_offset))
-
-    def _between_steps(self, step: int, *, resumed_here: bool, last: bool = False) -> None:
+    def _between_steps(self, step: int, *, last: bool = False) -> None:
         train = self.system.train
-        if not resumed_here or step == 0:
-            for name, every in (
-                ("evaluate", train.evaluate_every), ("preview", train.preview_every),
-            ):  # fmt: skip
-                hook = self.hooks[name]
-                if hook is not None and every and (step % every == 0 and step or last):
-                    hook(self.system, self.state, step, self.workdir, self.writer)
-        if not resumed_here and (last or (train.save_every and step % train.save_every == 0)):
-            self.checkpoints.save(self.state)
+        for name, every in (("evaluate", train.evaluate_every), ("preview", train.preview_every)):
+            hook = self.hooks[name]
+            if hook is not None and every and (step % every == 0 or last):
+                hook(self.system, self.state, step, self.workdir, self.writer)
+        if train.save_every and step % train.save_every == 0:
+            self._save()
 
-    def _digest(self, step: int, logged: Any) -> None:
-        """Takes in the metrics of the step that led to ``step``."""
-        if logged is None:
+    def _save(self) -> None:
+        # Metrics up to this step are on disk before the checkpoint is, so that a run which goes
+        # on from it misses none; a row never spans a checkpoint, so it repeats them exactly.
+        previous, self.pending = self.pending, None
+        self._digest(previous, flush=True)
+        self.checkpoints.save(self.state)
+
+    def _digest(self, pending: tuple[int, Any] | None, *, flush: bool = False) -> None:
+        """Takes in the metrics of one step, and writes a row if one is due."""
+        if pending is None:
             return
+        step, logged = pending
         values = jax.device_get(logged)
         self.averages.add(values)
         self.progress.advance()
         self._stop_if_bad(step, values)
-        train = self.system.train
-        if step % train.log_every == 0 or step == train.steps:
+        if flush or step % self.system.train.log_every == 0:
             means = self.averages.take() | self.progress.rates(step)
             self.progress.show(means)
             self.writer.scalars(step, means)
