@@ -15,6 +15,7 @@ Data:     made by mmjax.data.bouncing_digits, exact to the sample; nothing is do
 from ml_collections import ConfigDict
 
 from mmjax.data.bouncing_digits.captions import vocabulary
+from mmjax.data.bouncing_digits.sound import PITCHES
 
 FRAMES, SIDE, FPS, RATE, HOP = 24, 24, 12.5, 8000, 128
 VARIANTS = {
@@ -112,12 +113,36 @@ def get_config(variant: str = "full") -> ConfigDict:
         "steps": steps, "ema": 0.998 if variant == "full" else 0.99,
         "log_every": 20, "save_every": 500, "preview_every": 2000 if variant == "full" else 0,
     }  # fmt: skip
+    held_out = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": "test"}
+    metrics = "mmjax.evaluation.metrics"
     config.evaluation = {
         "clips": 200 if variant == "full" else 64, "batch_size": 50 if variant == "full" else 32,
         "tasks": {
             "text_to_both": {"given": ("text",), "want": ("video", "audio")},
             "video_to_audio": {"given": ("video",), "want": ("audio",)},
             "audio_to_video": {"given": ("audio",), "want": ("video",)},
+            "image_to_both": {"prefix": ("video",), "want": ("video", "audio")},
+        },
+        "sets": {
+            "two digits": {**held_out, "digits": (2, 2)},
+            "three digits": {**held_out, "digits": (3, 3)},
+        },
+        "shuffle": ("audio",),
+        "columns": (
+            "synchrony/f1", "synchrony/offset_ms", "pitch/true", "digit/accuracy", "caption/all",
+            "physics/error_px", "detectors/bounces_f1", "detectors/onsets_f1", "loss",
+        ),
+        "metrics": {
+            "synchrony": {"_target_": f"{metrics}.synchrony:Synchrony", "fps": FPS, "rate": RATE},
+            "detectors": {"_target_": f"{metrics}.detectors:Detectors", "fps": FPS, "rate": RATE},
+            "pitch": {
+                "_target_": f"{metrics}.pitch:PitchMatchesDigit", "pitches": PITCHES, "rate": RATE,
+            },
+            "digit": {"_target_": f"{metrics}.digit:DigitAccuracy"},
+            "caption": {"_target_": f"{metrics}.caption:CaptionAgreement"},
+            "physics": {"_target_": f"{metrics}.physics:PhysicsError"},
         },
     }  # fmt: skip
+    if variant == "tiny":
+        config.evaluation.update(clips=8, batch_size=8, previews=1)
     return config
