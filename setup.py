@@ -27,7 +27,8 @@ BASE = [
     "tqdm>=4.66",  # progress bars
 ]
 
-PARITY = ["torch>=2.6", "diffusers>=0.36", "transformers>=5.0"]
+# One torch: the version that the parity figures were made with.
+PARITY = ["torch==2.13.0", "diffusers>=0.42", "transformers>=5.20"]
 TEST = [
     "pytest>=8",
     "pytest-timeout",  # a hang fails by name
