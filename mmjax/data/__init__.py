@@ -1,0 +1,1 @@
+"""Sources of records, and the pipeline that makes batches of them."""

@@ -1,7 +1,7 @@
-"""From a source's record to the arrays of one example."""
+"""From a source's record to the arrays of one example, and from examples to a batch."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ class Fields:
 
     Attributes:
       modalities: by field name; a record may hold more fields.
-      codecs: host codecs by field name, such as the tokeniser of ``text``.
-      keep: further fields to keep as they are, such as ground truth; strings stay strings.
+      codecs: host codecs by field name, such as the tokeniser of ``text``; their masks become
+        fields such as ``text_mask``.
+      keep: further fields to keep as they are, such as ground truth. A field that is tokenised
+        keeps its string beside the ids: that of ``text`` as ``caption``, that of any other as
+        ``<field>_caption``.
     """
 
     modalities: Mapping[str, Any]
@@ -35,23 +38,30 @@ class Fields:
             modality.check(value, f"record field {name!r}")
             example[name] = value
         for name in self.keep:
-            if name in record:
-                example[_free_name(name, example)] = record[name]
+            if name in self.codecs and name in record:
+                example["caption" if name == "text" else f"{name}_caption"] = record[name]
+            elif name in record:
+                example.setdefault(name, record[name])
         return example
 
 
-def _free_name(name: str, example: Mapping[str, Any]) -> str:
-    # The caption of a clip whose text is tokenised is kept beside its codes.
-    return f"{name}_raw" if name in example else name
+def stack(examples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Examples with equal fields as one batch; strings become an object array.
 
-
-def stack(examples: list[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Examples with equal fields as one batch; strings become an object array."""
+    Raises:
+      UserError: a field is missing from some examples, or has different shapes.
+    """
     batch = {}
     for name, first in examples[0].items():
+        if not all(name in example for example in examples):
+            raise UserError(f"field {name!r} is in some records and missing from others")
         column = [example[name] for example in examples]
         if isinstance(first, str):
             batch[name] = np.array(column, dtype=object)
-        else:
-            batch[name] = np.stack([np.asarray(value) for value in column])
+            continue
+        arrays = [np.asarray(value) for value in column]
+        if len({array.shape for array in arrays}) > 1:
+            shapes = sorted({str(list(array.shape)) for array in arrays})
+            raise UserError(f"field {name!r} has shapes {' and '.join(shapes)} in one batch")
+        batch[name] = np.stack(arrays)
     return batch

@@ -9,13 +9,15 @@ from mmjax.training.system import System
 
 
 def make_pipeline(system: System, *, bad_records: pathlib.Path | None = None) -> Pipeline:
-    """The training batches of a system; unreadable records are listed in ``bad_records``."""
+    """The training batches of a system; replaced records are listed in ``bad_records``."""
     return Pipeline(
-        _reporting(system.data.train, bad_records),
+        system.data.train,
         Fields(system.modalities, host_codecs(system)),
         system.data.batch_size,
         seed=system.seed,
         workers=system.data.workers,
+        bad_records=bad_records,
+        max_bad_share=system.data.max_bad_share,
     )
 
 
@@ -31,9 +33,3 @@ def host_codecs(system: System) -> dict[str, Any]:
     for name in system.modalities:
         by_field.setdefault(name, system.codecs.get(name))
     return {name: codec for name, codec in by_field.items() if codec is not None and codec.host}
-
-
-def _reporting(source: Any, bad_records: pathlib.Path | None) -> Any:
-    if bad_records is not None and hasattr(source, "reporting_to"):
-        return source.reporting_to(bad_records)
-    return source

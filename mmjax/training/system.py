@@ -88,12 +88,14 @@ class Data:
       evaluation: the source of held-out examples.
       batch_size: examples per step, over all devices.
       workers: reading processes; 0 reads in threads of this process.
+      max_bad_share: of the training records that cannot be used, past which the run stops.
     """
 
     train: Any
     evaluation: Any = None
     batch_size: int = 32
     workers: int = 0
+    max_bad_share: float = 0.25
 
     def __post_init__(self):
         _at_least(1, self, "batch_size")
