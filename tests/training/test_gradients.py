@@ -9,7 +9,8 @@ from mmjax import tree
 from mmjax.objectives.base import Aux, Term
 from mmjax.training.gradients import gradients, split
 from mmjax.training.state import init
-from tests.training.toy import Toy, assert_near, batch, squared_errors, system
+from tests.harness import assert_near
+from tests.training.toy import Toy, batch, squared_errors, system
 
 KEY = jax.random.key(3)
 

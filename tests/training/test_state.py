@@ -19,7 +19,8 @@ from mmjax.training.state import (
     trainable,
 )
 from mmjax.training.system import Update
-from tests.training.toy import SGD, Linear, Toy, assert_same_bits, batch, one_update, run, system
+from tests.harness import SGD, assert_same_bits, run
+from tests.training.toy import Linear, Toy, batch, one_update, system
 
 
 class Talkative(nn.Module):

@@ -10,20 +10,8 @@ import pytest
 
 from mmjax.objectives.base import Aux, Term
 from mmjax.training.system import Update
-from tests.training.toy import (
-    ADAM,
-    SGD,
-    Toy,
-    assert_near,
-    assert_same_bits,
-    batch,
-    begin,
-    mean,
-    one_update,
-    run,
-    squared_errors,
-    system,
-)
+from tests.harness import ADAM, SGD, assert_near, assert_same_bits, begin, mean, run
+from tests.training.toy import Toy, batch, one_update, squared_errors, system
 
 
 def players(ctx, batch, key, update):

@@ -1,22 +1,16 @@
 """A small objective through which the step is tested: linear regression, masks, two players."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mmjax.objectives.base import Aux, Term
-from mmjax.training.optimiser import AdamW, Schedule, Sgd
-from mmjax.training.state import init
-from mmjax.training.step import make_step
-from mmjax.training.system import Data, System, Train, Update
-
-SGD = Sgd(Schedule(0.1))
-ADAM = AdamW(Schedule(0.1))
+from mmjax.training.system import System, Update
+from tests.harness import SGD, make_system
 
 
 class Linear(nn.Module):
@@ -69,19 +63,10 @@ def one_update(**values) -> dict[str, Update]:
     return {"main": Update(**{"optimiser": SGD, **values})}
 
 
-def system(
-    objective: Any = None, updates: Mapping[str, Update] | None = None, networks=None, **train
-) -> System:
+def system(objective=None, updates=None, networks=None, **train) -> System:
     objective = Toy() if objective is None else objective
     networks = {name: Linear() for name in objective.networks} if networks is None else networks
-    return System(
-        name="toy",
-        objective=objective,
-        updates=updates or one_update(),
-        networks=networks,
-        data=Data(train=None),
-        train=Train(steps=10, **train),
-    )
+    return make_system(objective, networks, updates, **train)
 
 
 def batch(size=8, length=3, seed=0, masked=False):
@@ -94,37 +79,3 @@ def batch(size=8, length=3, seed=0, masked=False):
         found["mask"] = np.arange(length) < rng.integers(0, length + 1, size)[:, None]
         found["mask"][:2] = True
     return found
-
-
-def begin(system, batch):
-    """The compiled step and the state at step 0."""
-    return jax.jit(make_step(system)), jax.jit(lambda b: init(system, b))(batch)
-
-
-def run(system, *batches):
-    """The states before and after each step, and what the last one logged."""
-    step, state = begin(system, batches[0])
-    states, logged = [state], {}
-    for current in batches:
-        state, logged = step(state, current)
-        states.append(state)
-    return states, logged
-
-
-def mean(logged, name):
-    total, count = logged[name]
-    return float(total / count)
-
-
-def assert_same_bits(found, expected):
-    """Two pytrees equal in structure and in every bit."""
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def assert_near(found, expected, tolerance=1e-5):
-    """Two pytrees equal to a relative tolerance."""
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
