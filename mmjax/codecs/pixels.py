@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 
 from mmjax.errors import UserError
 from mmjax.typing import Array, Float, UInt8
@@ -14,18 +15,19 @@ class Pixels:
     """Maps bytes 0..255 linearly to ``[low, high]`` and back, for images and video alike.
 
     Attributes:
-      low: what byte 0 becomes.
-      high: what byte 255 becomes.
+      low: what byte 0 becomes, for all channels or for each; a model that was published with
+        images minus a mean over a deviation has ``-mean / deviation`` here.
+      high: what byte 255 becomes; ``(1 - mean) / deviation`` there.
     """
 
-    low: float = -1.0
-    high: float = 1.0
+    low: float | tuple[float, ...] = -1.0
+    high: float | tuple[float, ...] = 1.0
 
     host: ClassVar[bool] = False
     vocabulary: ClassVar[None] = None
 
     def __post_init__(self):
-        if self.high <= self.low:
+        if not np.all(np.greater(self.high, self.low)):
             raise UserError(f"Pixels: high={self.high} must exceed low={self.low}")
 
     def grid(self, raw_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -40,8 +42,13 @@ class Pixels:
         self, pixels: UInt8[Array, "B *grid C"] | Float[Array, "B *grid C"]
     ) -> Float[Array, "B *grid C"]:
         """Bytes (or floats on the scale 0..255) to ``[low, high]``."""
-        return jnp.asarray(pixels, jnp.float32) * ((self.high - self.low) / 255) + self.low
+        return jnp.asarray(pixels, jnp.float32) * self._step + jnp.asarray(self.low, jnp.float32)
 
     def decode(self, values: Float[Array, "B *grid C"]) -> Float[Array, "B *grid C"]:
         """``[low, high]`` to floats on the scale 0..255, neither rounded nor clipped."""
-        return (values - self.low) * (255 / (self.high - self.low))
+        return (values - jnp.asarray(self.low, jnp.float32)) / self._step
+
+    @property
+    def _step(self) -> np.ndarray:
+        """The value of one grey level."""
+        return (np.subtract(self.high, self.low) / 255).astype(np.float32)

@@ -99,8 +99,10 @@ class Words:
 class Bytes:
     """A tokeniser over UTF-8 bytes: 0 padding, 1 begin, 2 end, byte ``b`` has id ``b + 3``.
 
+    The begin mark is not part of a text; it is there for processes that start from one.
+
     Attributes:
-      length: tokens per text, the begin and end marks included.
+      length: tokens per text, the end mark included.
     """
 
     length: int
@@ -119,9 +121,9 @@ class Bytes:
         """None: tokens are discrete."""
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """``text`` to int32 ids ``[length]`` between begin and end marks, and their mask."""
-        ids = [self.begin, *(byte + 3 for byte in text.encode()), self.end]
-        return _fit(ids, self.length, self.pad, "bytes (marks included)")
+        """``text`` to int32 ids ``[length]`` with an end mark, and their mask."""
+        ids = [*(byte + 3 for byte in text.encode()), self.end]
+        return _fit(ids, self.length, self.pad, "bytes (end mark included)")
 
     def decode(self, ids: np.ndarray) -> str:
         """The text of ``ids`` up to the first end mark; malformed UTF-8 becomes U+FFFD."""

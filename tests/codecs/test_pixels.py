@@ -26,3 +26,12 @@ def test_the_ends_of_the_range_are_exact():
 def test_an_empty_range_is_refused():
     with pytest.raises(UserError, match="high"):
         Pixels(low=1.0, high=1.0)
+
+
+def test_channels_may_have_their_own_range():
+    mean, deviation = np.array([0.5, 0.25]), np.array([0.5, 0.2])
+    codec = Pixels(tuple(-mean / deviation), tuple((1 - mean) / deviation))
+    raw = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 2), np.uint8)
+    values = codec.encode(jnp.asarray(raw))
+    np.testing.assert_allclose(values, (raw / 255 - mean) / deviation, atol=1e-5)
+    np.testing.assert_array_equal(np.rint(codec.decode(values)), raw)
