@@ -19,9 +19,13 @@ from mmjax.training.state import init
 from mmjax.training.system import Data
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import Writer, read_metrics
+from tests.harness import assert_same_bits
 from tests.training import toy
 
 BATCH = 4
+
+# Orbax leaves reads of the other arrays pending when one of them fails.
+pending_reads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +81,7 @@ def test_a_finished_run_started_again_changes_nothing(tmp_path):
     first, _ = train(system(), workdir)
     rows = workdir.metrics.read_text()
     again, _ = train(system(), workdir)
-    toy.assert_same_bits(again, first)
+    assert_same_bits(again, first)
     assert workdir.metrics.read_text() == rows
 
 
@@ -146,26 +150,30 @@ def test_sigterm_between_steps_saves_and_returns(tmp_path):
     again, interrupted = train(system(), Workdir(tmp_path))
     assert (int(again.step), interrupted) == (10, False)
     straight, _ = train(system(), Workdir(tmp_path / "straight"))
-    toy.assert_same_bits(again, straight)
+    assert_same_bits(again, straight)
 
 
 def damage_newest(workdir):
+    """Cuts every data file of the newest step in half."""
     newest = max(workdir.checkpoints.iterdir(), key=lambda path: int(path.name))
-    files = [path for path in newest.rglob("*") if path.is_file() and path.parent.name == "d"]
-    largest = max(files, key=lambda path: path.stat().st_size)
-    os.truncate(largest, largest.stat().st_size // 2)
+    data = [path for path in newest.rglob("*") if path.is_file() and path.parent.name == "d"]
+    for path in data:
+        os.truncate(path, path.stat().st_size // 2)
+    assert data
     return newest
 
 
+@pending_reads
 def test_a_truncated_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capsys):
     workdir = Workdir(tmp_path)
     first, _ = train(system(), workdir)
     newest = damage_newest(workdir)
     again, _ = train(system(), workdir)
     assert f"{newest}: checkpoint cannot be restored" in capsys.readouterr().out
-    toy.assert_same_bits(again, first)
+    assert_same_bits(again, first)
 
 
+@pending_reads
 def test_when_no_checkpoint_is_readable_nothing_is_lost(tmp_path):
     workdir = Workdir(tmp_path)
     train(system(keep=1), workdir)
@@ -208,7 +216,7 @@ def test_a_disk_that_is_full_loses_no_earlier_step(tmp_path, monkeypatch):
         UserError, match="could not be saved .*No space left.*earlier steps are intact"
     ):
         checkpoints.save(state.replace(step=state.step + 1))
-    toy.assert_same_bits(checkpoints.restore(abstract, 0), state)
+    assert_same_bits(checkpoints.restore(abstract, 0), state)
     checkpoints.close()
 
 
@@ -230,4 +238,4 @@ def test_a_workdir_can_be_moved(tmp_path):
     first, _ = train(system(), workdir)
     shutil.move(tmp_path / "here", tmp_path / "there")
     again, _ = train(system(), Workdir(tmp_path / "there"))
-    toy.assert_same_bits(again, first)
+    assert_same_bits(again, first)
