@@ -14,7 +14,6 @@ EXAMPLE = (
     "mmjax evaluate --workdir runs/quickstart --also shipped=pretrained/bouncing_digits --clips 64"
 )
 THIS, UNTRAINED = "this model", "untrained"
-RESULTS = "evaluation.json"  # in the run's folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sets", default="", metavar="A,B", help="held-out sets of the config (default: all)")
     add("--clips", type=positive, metavar="N", help="clips per set (default: the config's)")
     add("--seed", type=int, default=0, metavar="S", help="of the noise (default 0)")
-    add("--out", metavar="FILE", help=f"JSON (default with --workdir: {RESULTS} in it)")
+    add("--out", metavar="FILE", help="JSON (default with --workdir: evaluation.json in it)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from mmjax.evaluation.table import Results
     from mmjax.files import write_text
     from mmjax.training.held_out import held_out_sets
-    from mmjax.training.judging import Examiner, describe
+    from mmjax.training.judging import RESULTS, Examiner, describe
     from mmjax.training.restore import untrained
 
     judged = {options.name: models.load(options), **_others(options)}
@@ -68,9 +67,9 @@ def run(options: argparse.Namespace) -> None:
         columns=system.evaluation.columns,
     )
     print(results.text())
-    out = options.out or (
-        options.workdir and str(pathlib.Path(options.workdir) / "evaluation.json")
-    )
+    out = options.out
+    if out is None and options.workdir:
+        out = str(pathlib.Path(options.workdir) / RESULTS)
     if out:
         write_text(out, json.dumps(results.to_json(), indent=1) + "\n")
         print(f"\n{out}")

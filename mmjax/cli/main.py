@@ -13,6 +13,7 @@ VERBS = {
     "sample": "generate any streams from any others",
     "evaluate": "measure a run or weights on held-out data, beside real data",
     "report": "make one page of curves, samples and figures of a run",
+    "data": "show the data of a config, write them as records, encode them beforehand",
     "weights": "export a run's weights to a folder to pass on",
     "systems": "list every config with its size and the state of its gates",
 }

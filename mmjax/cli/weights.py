@@ -23,12 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Exports, and prints the folder with its size."""
     from mmjax.training.environment import read_environment
+    from mmjax.training.judging import RESULTS
     from mmjax.training.restore import restore
     from mmjax.training.weights import TENSORS, save
 
     workdir = pathlib.Path(options.workdir)
     system, state = restore(workdir)
-    metrics = _metrics(workdir / "evaluation.json", int(state.step))
+    metrics = _metrics(workdir / RESULTS, int(state.step))
     command = read_environment(workdir).get("command", "")
     save(options.to, system, state, half=options.half, metrics=metrics, command=command)
     size = (pathlib.Path(options.to) / TENSORS).stat().st_size

@@ -98,8 +98,7 @@ def _tiles(tiles: Mapping[str, str]) -> str:
 
 
 def _charts(charts: Sequence[Chart]) -> str:
-    figures = [figure(chart, f"log{index}") for index, chart in enumerate(charts)]
-    return f'<div class="charts">{"".join(figures)}</div>' if figures else ""
+    return f'<div class="charts">{"".join(map(figure, charts))}</div>' if charts else ""
 
 
 def _samples(groups: Mapping[str, Sequence[Sample]]) -> str:

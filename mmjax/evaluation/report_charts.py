@@ -31,16 +31,18 @@ class Chart:
       title: above the chart.
       series: at most :data:`COLOURS`.
       ordered: the series are levels of one quantity, so they are shades of one colour.
+      exact: the values have no noise to be smoothed.
       note: beneath the title.
     """
 
     title: str
     series: tuple[Series, ...]
     ordered: bool = False
+    exact: bool = False
     note: str = ""
 
 
-def figure(chart: Chart, identity: str) -> str:
+def figure(chart: Chart) -> str:
     """The chart as HTML, linear and, where all values are positive, logarithmic by a checkbox."""
     series = [_thinned(one) for one in chart.series[:COLOURS]]
     linear = _svg(chart, series, log=False)
@@ -51,7 +53,7 @@ def figure(chart: Chart, identity: str) -> str:
         parts.append(_legend(chart, series))
     if min(value for one in series for value in one.values) > 0:
         parts += [
-            f'<input type="checkbox" id="{identity}"><label for="{identity}">log scale</label>',
+            '<label><input type="checkbox"> log scale</label>',
             linear,
             _svg(chart, series, log=True),
         ]
@@ -99,7 +101,10 @@ def _svg(chart: Chart, series: Sequence[Series], *, log: bool) -> str:
             parts.append(f'<text class="x" x="{x:.1f}" y="{HEIGHT - 8}">{label(tick)}</text>')
     for index, one in enumerate(series):
         x, colour = across(np.asarray(one.steps)), _class(chart, index)
-        for kind, line in (("raw", np.asarray(one.values)), ("curve", smooth(one.values, log=log))):
+        lines = {"curve": np.asarray(one.values)}
+        if not chart.exact:
+            lines = {"raw": lines["curve"], "curve": smooth(one.values, log=log)}
+        for kind, line in lines.items():
             parts.append(f'<path class="{kind} {colour}" d="{_path(x, up(line))}">'
                          f"<title>{html.escape(one.name)}</title></path>")  # fmt: skip
     return "".join([*parts, "</svg>"])

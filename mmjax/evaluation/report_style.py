@@ -42,10 +42,10 @@ code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace; fon
   border-radius: 10px; padding: 14px 16px 10px; position: relative; }
 .chart .note { margin: 2px 0 0; }
 .chart svg { display: block; width: 100%; height: auto; margin-top: 8px; }
-.chart input { position: absolute; right: 94px; top: 18px; margin: 0; }
 .chart label { position: absolute; right: 16px; top: 14px; font-size: 12.5px; color: var(--soft);
   cursor: pointer; }
-.chart input:not(:checked) ~ .log, .chart input:checked ~ .linear { display: none; }
+.chart input { margin: 0 2px 0 0; vertical-align: -1px; accent-color: var(--accent); }
+.chart:not(:has(input:checked)) .log, .chart:has(input:checked) .linear { display: none; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 6px 0 0; padding: 0;
   list-style: none; font-size: 12.5px; }
 .legend li::before { content: ""; display: inline-block; width: 16px; height: 3px;

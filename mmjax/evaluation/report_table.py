@@ -15,21 +15,21 @@ def scaled_tables(results: Results) -> str:
     Under each figure lies the range of its column, from the lowest to the highest of all rows, with
     a dot for the row and a stroke for real data.
     """
-    columns = results.shown()
     parts = [
         '<p class="note">Under each figure: the range of its column, a dot for this row, a stroke '
         "for real data.</p>"
     ]
     for name in results.sets:
         rows = [row for row in results.rows if row.set == name]
-        parts.append(f'<h3 class="task">{html.escape(name)} clips</h3>{_table(rows, columns)}')
+        parts.append(f'<h3 class="task">{html.escape(name)} clips</h3>')
+        parts.append(_table(rows, results.shown(name)))
     protocol = html.escape(results.protocol())
     parts.append(f"<details><summary>protocol</summary><pre>{protocol}</pre></details>")
     return "".join(parts)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    titles = ["model", "task", "clips", *(heading(column, rows) for column in columns)]
+    titles = ["model", "task", "clips", *(heading(column, columns) for column in columns)]
     head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
     real = next((row for row in rows if not row.is_model), None)
     lines = []

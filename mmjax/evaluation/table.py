@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 LOSS = "loss"
+_NUMBERED = re.compile(r"_\d+$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +57,19 @@ class Results:
         """The held-out sets in order of appearance."""
         return tuple(dict.fromkeys(row.set for row in self.rows))
 
-    def shown(self) -> tuple[str, ...]:
-        """The columns of the printed table: the loss where there is one, then the figures."""
-        found = dict.fromkeys(name for row in self.rows for name in row.figures)
-        figures = self.columns or tuple(n for n in found if n.partition("/")[0] != LOSS)
-        return ((LOSS,) if LOSS in found else ()) + tuple(n for n in figures if n in found)
+    def shown(self, name: str) -> tuple[str, ...]:
+        """The columns of a set's table: the loss where there is one, then the figures.
+
+        A metric may sum up kinds of clips apart, with a number at the end of a figure's name; the
+        columns that the config asks for include these.
+        """
+        found = tuple(dict.fromkeys(k for row in self.rows if row.set == name for k in row.figures))
+        figures = tuple(k for k in found if k.partition("/")[0] != LOSS)
+        if self.columns:
+            figures = tuple(
+                k for column in self.columns for k in figures if _NUMBERED.sub("", k) == column
+            )
+        return ((LOSS,) if LOSS in found else ()) + figures
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; NaN and infinity, which JSON lacks, become None."""
@@ -78,16 +88,16 @@ class Results:
 
     def text(self) -> str:
         """One table per held-out set, then the protocol."""
-        columns = self.shown()
-        header = ["model", "task", "clips", *(heading(name, self.rows) for name in columns)]
         parts = []
         for name in self.sets:
-            rows = [row for row in self.rows if row.set == name]
+            columns = self.shown(name)
             body = [
                 [row.model, row.task or "-", str(row.clips)]
                 + [number(row.figures.get(column)) for column in columns]
-                for row in rows
+                for row in self.rows
+                if row.set == name
             ]
+            header = ["model", "task", "clips", *(heading(column, columns) for column in columns)]
             parts.append(f"{name} clips\n" + align([header, *body]))
         return "\n\n".join([*parts, self.protocol()])
 
@@ -120,8 +130,8 @@ def align(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
-def heading(column: str, rows: Sequence[Row]) -> str:
-    """The figure's own name where no other metric has one like it, else ``metric/figure``."""
+def heading(column: str, columns: Sequence[str]) -> str:
+    """The figure's own name where no other column has the same, else ``metric/figure``."""
     figure = column.rpartition("/")[2]
-    alike = {n for row in rows for n in row.figures if n.rpartition("/")[2] == figure}
+    alike = [other for other in columns if other.rpartition("/")[2] == figure]
     return figure if len(alike) == 1 else column

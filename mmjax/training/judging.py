@@ -18,6 +18,8 @@ from mmjax.training.state import State, sampling_context
 from mmjax.training.system import System
 from mmjax.typing import Batch, PRNGKeyArray
 
+RESULTS = "evaluation.json"  # in the folder of a run
+
 
 class Examiner:
     """Judges the states of one system on the same held-out clips with the same noise.
@@ -38,7 +40,7 @@ class Examiner:
         self._terms = jax.jit(self._logged)
 
     def model(self, name: str, state: State) -> Iterator[Row]:
-        """A row for each held-out set and task, with the set's loss; just the loss without tasks."""
+        """A row for each held-out set and task, with the set's loss; or that alone."""
         for label, batches in self.sets.items():
             losses = self.losses(state, batches)
             if not self.tasks:

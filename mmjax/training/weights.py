@@ -50,7 +50,8 @@ def save(
       command: what made them.
 
     Raises:
-      UserError: the folder holds something else, cannot be written, or float16 cannot hold a tensor.
+      UserError: the folder holds something else or cannot be written, or float16 cannot hold a
+        tensor.
     """
     kept = {"params": averaged(state.params, state.ema), "mutable": state.mutable}
     tensors = {path: np.asarray(leaf) for path, leaf in tree.flatten(kept).items()}

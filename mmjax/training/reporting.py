@@ -1,0 +1,123 @@
+"""What the report of a run shows, gathered from its folder."""
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmjax import config as configs
+from mmjax import tree
+from mmjax.errors import UserError
+from mmjax.evaluation.report import Page, Sample
+from mmjax.evaluation.table import Results, number
+from mmjax.training.curves import Rows, charts
+from mmjax.training.environment import anonymous, read_environment
+from mmjax.training.judging import RESULTS
+from mmjax.training.restore import abstract_state
+from mmjax.training.system import System, build
+from mmjax.training.workdir import Workdir
+from mmjax.training.writers import read_metrics
+
+_STEP = re.compile(r"step_(\d+)")
+_MOST = 8  # examples of a task or folder that are shown
+_PLAYED = (".mp4", ".webm", ".wav", ".flac", ".png", ".jpg")
+_MISSING = {
+    "Samples": "None yet: set train.preview_every, or run mmjax sample with --out W/samples/NAME.",
+    "Figures": "Not evaluated yet: run mmjax evaluate --workdir W.",
+    "Environment": "It was not recorded.",
+}
+
+
+def page(workdir: Workdir) -> Page:
+    """The page of a run.
+
+    Raises:
+      UserError: there is no run, or it has no metrics yet.
+    """
+    system = build(workdir.config(), trusted=False)
+    rows = read_metrics(workdir.metrics)
+    if not rows:
+        raise UserError(f"{workdir.path}: no metrics yet; train first")
+    step = max(row["step"] for row in rows)
+    return Page(
+        title=system.name,
+        subtitle=f"step {step} of {system.train.steps}, config {configs.digest(system.config)}",
+        tiles=_tiles(system, rows),
+        charts=charts(system, rows),
+        samples=samples(workdir.samples),
+        results=_results(workdir.path / RESULTS),
+        config=without_paths(system.config),
+        environment=read_environment(workdir.path),
+        missing=_MISSING,
+    )
+
+
+def _results(path: pathlib.Path) -> Results | None:
+    if not path.is_file():
+        return None
+    return Results.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _tiles(system: System, rows: Rows) -> dict[str, str]:
+    """The few facts to see first."""
+    steps = [row for row in rows if "steps_per_second" in row]
+    last = steps[-1] if steps else {}
+    size = tree.count(abstract_state(system).params)
+    tiles = {
+        "steps": f"{max(row['step'] for row in rows):,}",
+        "parameters": f"{size / 1e6:.3g} M" if size >= 1e5 else f"{size:,}",
+        "examples per step": str(system.data.batch_size),
+        "examples per second": number(last.get("examples_per_second")),
+    }
+    for name, value in last.items():
+        if name.startswith("loss/") and name.endswith("/total"):
+            tiles[f"loss of update {name.split('/')[1]}"] = number(value)
+    tiles["steps withheld"] = number(sum(row.get("bad_steps") or 0 for row in rows))
+    return tiles
+
+
+def samples(folder: pathlib.Path) -> dict[str, list[Sample]]:
+    """Examples by heading: folders made by hand, then tasks from first preview to newest."""
+    folders = sorted(path for path in folder.glob("*") if path.is_dir())
+    previews = {int(m[1]): path for path in folders if (m := _STEP.fullmatch(path.name))}
+    groups: dict[str, list[Sample]] = {}
+    for path in folders:
+        if path not in previews.values() and (found := _examples(path)):
+            groups[path.name] = [sample for _, sample in found[:_MOST]]
+    for step in sorted({min(previews, default=0), max(previews, default=0)} & previews.keys()):
+        shown: dict[str, int] = {}
+        for task, sample in _examples(previews[step]):
+            shown[task] = shown.get(task, 0) + 1
+            # Of the first step one example is enough to see the way from there.
+            if step == max(previews) and shown[task] <= _MOST or shown[task] == 1:
+                sample = dataclasses.replace(sample, title=f"step {step}")
+                groups.setdefault(task, []).append(sample)
+    return groups
+
+
+def _examples(folder: pathlib.Path) -> list[tuple[str, Sample]]:
+    """The examples of a folder with their tasks, from the JSON files that describe them."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        files = [folder / name for name in facts["files"] if (folder / name).is_file()]
+        media = [f for f in files if f.suffix in _PLAYED and not f.name.endswith(".sheet.png")]
+        if any(f.suffix in (".mp4", ".webm") for f in media):
+            # The film has the sound in it.
+            media = [f for f in media if f.suffix not in (".wav", ".flac")]
+        sheet = next((f for f in files if f.name.endswith(".sheet.png")), None)
+        words = [f.read_text(encoding="utf-8").strip() for f in files if f.suffix == ".txt"]
+        sample = Sample(path.stem, tuple(media), sheet, " ".join(words))
+        found.append((facts.get("task", ""), sample))
+    return found
+
+
+def without_paths(node: Any) -> Any:
+    """Config values with absolute paths cut to their last name."""
+    if isinstance(node, Mapping):
+        return {name: without_paths(value) for name, value in node.items()}
+    if isinstance(node, Sequence) and not isinstance(node, str):
+        return [without_paths(value) for value in node]
+    return anonymous(node) if isinstance(node, str) else node
