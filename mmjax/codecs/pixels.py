@@ -49,6 +49,6 @@ class Pixels:
         return (values - jnp.asarray(self.low, jnp.float32)) / self._step
 
     @property
-    def _step(self) -> np.ndarray:
+    def _step(self) -> Float[Array, "..."]:
         """The value of one grey level."""
-        return (np.subtract(self.high, self.low) / 255).astype(np.float32)
+        return jnp.asarray(np.subtract(self.high, self.low) / 255, jnp.float32)

@@ -120,7 +120,7 @@ class TextTower(nn.Module):
         positions = self.param(
             "positions", nn.initializers.normal(0.01), (ids.shape[1], self.width)
         )
-        mask = causal(jnp.arange(ids.shape[1]), ids.shape[1])
+        mask = causal(ids.shape[1])
         tokens = Encoder(self.depth, self.heads, name="encoder")(table(ids) + positions, mask)
         pooled = Norm("layer", eps=_EPS, name="norm_out")(last_token(tokens, stream.mask))
         return _projection(self.features, self.width)(pooled)
