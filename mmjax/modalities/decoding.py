@@ -121,7 +121,7 @@ class Medium:
     def _time(self, frame) -> float:
         return float(frame.pts * frame.time_base) - self.origin
 
-    def _decode(self, stream, start: float) -> Iterator:
+    def _decode(self, stream, start: float | int) -> Iterator:
         """Frames of one stream; other streams are only demuxed, to see where the file ends."""
         stream.codec_context.thread_count = 1  # the data pipeline's workers are the parallelism
         if start > 0:
