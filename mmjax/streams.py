@@ -100,7 +100,8 @@ class StreamSpec:
             values = jnp.asarray(batch[self.field])
             if self.codec is not None and not self.codec.host:
                 values = self.codec.encode(values)
-        parts = {part: batch.get(f"{self.field}_{part}") for part in PARTS}
+        names = {part: f"{self.field}_{part}" for part in PARTS}
+        parts = {part: jnp.asarray(batch[name]) for part, name in names.items() if name in batch}
         return self.make(values, **parts)
 
     def make(self, values, *, time=None, mask=None, positions=None, segments=None) -> Stream:
