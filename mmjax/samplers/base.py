@@ -79,17 +79,23 @@ class Sampler(Protocol):
         """The wanted streams, as far as they have come."""
 
 
-def scan(
+def run(
     sampler: Sampler, model: Model, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
-) -> dict[str, Stream]:
-    """Runs the sampler inside the caller's trace."""
+) -> Any:
+    """The last carry of the sampler, run inside the caller's trace."""
     carry = sampler.start(model, specs, streams, want, key)
 
     def body(index, carry):
         return sampler.advance(model, specs, want, carry, index)
 
-    carry = jax.lax.fori_loop(0, sampler.length(specs, want), body, carry)
-    return sampler.finish(specs, want, carry)
+    return jax.lax.fori_loop(0, sampler.length(specs, want), body, carry)
+
+
+def scan(
+    sampler: Sampler, model: Model, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
+) -> dict[str, Stream]:
+    """The generated streams, by running the sampler inside the caller's trace."""
+    return sampler.finish(specs, want, run(sampler, model, specs, streams, want, key))
 
 
 def steps(
