@@ -1,0 +1,74 @@
+"""A decoder-only language model over bytes.
+
+Radford et al., "Language Models are Unsupervised Multitask Learners" (2019): pre-norm blocks, GELU,
+causal attention, a context of 1,024. ``full`` has the geometry of its smallest model.
+
+Command:  mmjax train --config configs/text/gpt.py:prose --workdir runs/gpt
+Hardware: ``prose`` takes minutes on two CPU cores; ``full`` wants eight accelerators.
+Expected: ``prose``: see loss/text in metrics.jsonl, nats per byte; ln 259 = 5.56 at the start.
+Data:     ``prose`` and ``tiny`` read the descriptions that scikit-learn ships with its data sets;
+          ``full`` text files of your own under ``data/text`` (--config.data.train.root=...).
+Deviates: bytes for byte pairs, rotary for learned positions, an output layer of its own.
+"""
+
+from ml_collections import ConfigDict
+
+from mmjax.codecs.words import Bytes
+
+VARIANTS = {
+    # width, depth, heads, length, steps, warm-up, batch, learning rate
+    "full": (768, 12, 12, 1_024, 300_000, 2_000, 512, 6e-4),
+    "prose": (128, 4, 4, 128, 400, 40, 32, 2e-3),
+    "tiny": (32, 2, 2, 32, 8, 2, 8, 2e-3),
+}
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The model of a size: ``full``, ``prose`` (minutes) or ``tiny`` (seconds)."""
+    width, depth, heads, length, steps, warmup, batch, rate = VARIANTS[variant]
+    config = ConfigDict({"name": "gpt", "seed": 0})
+    config.modalities = {"text": {"_target_": "mmjax.modalities.text:Text", "length": length}}
+    config.codecs = {"bytes": {"_target_": "mmjax.codecs.words:Bytes", "length": length}}
+    config.streams = {
+        "text": {
+            "modality": "text", "codec": "bytes",
+            "process": {
+                "_target_": "mmjax.processes.next_token:NextToken", "begin": Bytes.begin,
+            },
+        }
+    }  # fmt: skip
+    config.networks = {
+        "denoiser": {
+            "_target_": "mmjax.models.transformer:Transformer",
+            "width": width, "depth": depth, "heads": heads, "modulation": "none",
+            "attention": {"text": "causal"},
+            "rope": {
+                "_target_": "mmjax.layers.positions:Rotary",
+                "axes": ("index",), "dims": (width // heads,), "units": (1.0,),
+            },
+        }
+    }  # fmt: skip
+    config.objective = {"_target_": "mmjax.objectives.joint:Joint"}
+    config.sampler = {"_target_": "mmjax.samplers.autoregressive:Autoregressive", "top_p": 0.95}
+    config.updates = {
+        "all": {
+            "optimiser": {
+                "_target_": "mmjax.training.optimiser:AdamW",
+                "b2": 0.95, "weight_decay": 0.1, "clip": 1.0,
+                "schedule": {
+                    "peak": rate, "warmup": warmup, "decay": "cosine", "steps": steps,
+                    "final": 0.1,
+                },
+            }
+        }
+    }  # fmt: skip
+    root = "data/text" if variant == "full" else "package:sklearn.datasets.descr"
+    source = {"_target_": "mmjax.data.passages:Passages", "root": root, "size": length - 1}
+    config.data = {
+        "train": source | {"split": "train"},
+        "evaluation": source | {"split": "test"},
+        "batch_size": batch,
+    }
+    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
+    config.evaluation = {"tasks": {"unconditional": {"want": ("text",)}}}
+    return config
