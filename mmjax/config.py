@@ -57,7 +57,8 @@ def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
     """Sets one field from ``"a.b=value"``, keeping its type.
 
     A field that the config leaves to its class's default is added; the builder then refuses a name
-    or a type that the class does not take.
+    or a type that the class does not take. A group is replaced whole by a value such as
+    ``{'_target_': 'mmjax.data.folder:Folder', 'root': 'clips'}``.
     """
     path, equals, text = assignment.partition("=")
     if not equals:
@@ -71,9 +72,14 @@ def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
             node[last] = _parse(text)
         return
     kind = _group(node, last, f"config.{path}").get_ref(last).get_type()
-    if kind is ml_collections.ConfigDict:
-        raise UserError(f"config.{path}: is a group of fields ({', '.join(node[last])}); set one")
     value = text if kind is str else _parse(text)
+    if kind is ml_collections.ConfigDict:
+        if not isinstance(value, dict):
+            fields = ", ".join(node[last])
+            raise UserError(f"config.{path}: is a group of fields ({fields}); set one")
+        with node.unlocked():
+            node[last] = ml_collections.ConfigDict(value)
+        return
     message = f"config.{path}: expected {kind.__name__}, got {text!r}"
     if (kind is bool) != isinstance(value, bool) and value is not None:
         raise UserError(message)

@@ -113,7 +113,15 @@ def test_an_override_keeps_the_type(assignment, path, value):
 
 
 def test_an_override_of_a_field_left_to_its_default_is_added():
-    assert overridden("train.keep=7")["train"]["keep"] == 7  # whether there is one, the builder says
+    assert (
+        overridden("train.keep=7")["train"]["keep"] == 7
+    )  # whether there is one, the builder says
+
+
+def test_a_group_is_replaced_whole():
+    assert overridden("train={'root': 'clips', 'inner': {'n': 3}}")["train"] == {
+        "root": "clips", "inner": {"n": 3}
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,9 @@ def _field_rows(batch: dict) -> list[tuple[str, ...]]:
 
 
 def _stream_rows(system: Any, batch: dict) -> list[tuple[str, ...]]:
-    arrays = {name: values for name, values in batch.items() if values.dtype != object}
+    import jax.numpy as jnp
+
+    arrays = {name: jnp.asarray(x) for name, x in batch.items() if x.dtype != object}
     rows = []
     for name, spec in system.streams.items():
         values = np.asarray(spec.encode(arrays).values)

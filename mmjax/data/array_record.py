@@ -1,12 +1,13 @@
 """Records in ArrayRecord files, without pickle: random access at any size."""
 
+import contextlib
 import dataclasses
 import functools
 import json
 import operator
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -133,28 +134,44 @@ def write(
     for number in range(files):
         part = chosen[number * per_file : (number + 1) * per_file]
         path = pathlib.Path(folder) / f"records-{number:05d}-of-{files:05d}{_SUFFIX}"
-        with atomic(path) as temporary:
-            left_out += _write_file(source, part, temporary)
+        with new_file(path) as append:
+            for index in part:
+                try:
+                    append(source[index])
+                except UserError as error:
+                    left_out.append((name_of(source, index), str(error)))
     if hasattr(source, "facts"):
         write_text(pathlib.Path(folder) / _FACTS, json.dumps(source.facts, indent=1))
     return left_out
 
 
-def _write_file(source: Any, indices: Sequence[int], path: pathlib.Path) -> list[tuple[str, str]]:
+@contextlib.contextmanager
+def new_file(path: os.PathLike | str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yields a function that appends a record to a new file, which appears when it is whole."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
-    left_out = []
+    with atomic(path) as temporary:
+        with _disk_errors():
+            # One record a chunk: random access.
+            writer = ArrayRecordWriter(str(temporary), "group_size:1")
+
+        def append(record: Mapping[str, Any]) -> None:
+            data = encode(record)
+            with _disk_errors():
+                writer.write(data)
+
+        yield append
+        with _disk_errors():
+            writer.close()
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What the library makes of a full disk as the OSError that it is."""
     try:
-        writer = ArrayRecordWriter(str(path), "group_size:1")  # a record a chunk: random access
-        for index in indices:
-            try:
-                writer.write(encode(source[index]))
-            except UserError as error:
-                left_out.append((name_of(source, index), str(error)))
-        writer.close()
-    except RuntimeError as error:  # what the library makes of a full disk
+        yield
+    except RuntimeError as error:
         raise OSError(str(error).partition(";")[0]) from error
-    return left_out
 
 
 def _tuples(value: Any) -> Any:

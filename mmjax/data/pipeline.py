@@ -83,15 +83,8 @@ class Pipeline:
         Raises:
           UserError: more than ``max_bad_share`` of the records are bad, or many in a row.
         """
-        threads = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_AHEAD)
         batches = grain.MapDataset.range(step, sys.maxsize).map(self._read)
-        batches = batches.to_iter_dataset(threads)
-        if self.workers:
-            options = grain.MultiprocessingOptions(
-                num_workers=self.workers, per_worker_buffer_size=_AHEAD
-            )
-            batches = batches.mp_prefetch(options)
-        iterator = iter(batches)
+        iterator = read_ahead(batches, _AHEAD, self.workers)
         try:
             for batch in iterator:
                 self._require_few_bad(step)
@@ -149,6 +142,22 @@ class _Reader:
             moved = replacement(self.seed, draw.epoch, draw.index, attempt, draw.count)
             index = draw.first + moved
         raise UserError(f"{_ATTEMPTS} records in a row are bad; the last: {reason}") from reason
+
+
+def read_ahead(elements: grain.MapDataset, ahead: int, workers: int) -> grain.DatasetIterator:
+    """The elements in order, ``ahead`` of them kept ready by each process that reads.
+
+    Args:
+      elements: picklable, where there are workers.
+      ahead: elements.
+      workers: reading processes; 0 reads in threads of this one.
+    """
+    threads = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=ahead)
+    elements = elements.to_iter_dataset(threads)
+    if workers:
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
+        elements = elements.mp_prefetch(options)
+    return iter(elements)
 
 
 def _draws(source: Any, seed: int, shuffle: bool, first: int = 0) -> grain.MapDataset:

@@ -13,6 +13,8 @@ from mmjax.errors import UserError
 class Fields:
     """Picks the fields that the modalities name, tokenises text, and checks what comes out.
 
+    A record that holds ``<field>_latents``, encoded beforehand, needs no raw ``<field>``.
+
     Attributes:
       modalities: by field name; a record may hold more fields.
       codecs: host codecs by field name, such as the tokeniser of ``text``; their masks become
@@ -30,6 +32,11 @@ class Fields:
         """One example. Raises UserError where a field is missing or misshapen."""
         example = {}
         for name, modality in self.modalities.items():
+            latents = f"{name}_latents"
+            if latents in record:
+                example[latents] = record[latents]
+            if name not in record and latents in record:
+                continue
             if name not in record:
                 raise UserError(f"a record has no field {name!r}; it holds {', '.join(record)}")
             value = record[name]
