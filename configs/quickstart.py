@@ -2,7 +2,8 @@
 
 One transformer restores video and sound together under a caption; a stream at time 0 is a
 condition, so the same weights go from text to both, from picture to sound and back. The pieces:
-clean-signal prediction measured as velocity (Li & He 2511.13720), logit-normal times (Esser et al.
+clean-signal prediction, its error unweighted so that the noisiest levels, where one stream must be
+read off the other, count most (compare Li & He 2511.13720), logit-normal times (Esser et al.
 2403.03206), independent times per modality (Bao et al. 2303.06555), Muon (Jordan et al. 2024).
 
 Command:  mmjax train --config configs/quickstart.py:fast --workdir runs/quickstart
@@ -52,11 +53,11 @@ def get_config(variant: str = "full") -> ConfigDict:
         },
     }
     flow = {
-        "_target_": "mmjax.processes.flow:Flow", "prediction": "clean", "loss_space": "velocity",
+        "_target_": "mmjax.processes.flow:Flow", "prediction": "clean", "loss_space": "clean",
     }  # fmt: skip
     config.streams = {
         "text": {
-            "order": 0, "modality": "text", "codec": "words", "drop_rate": 0.3,
+            "order": 0, "modality": "text", "codec": "words", "drop_rate": 0.4,
             "process": {"_target_": "mmjax.processes.clean:Clean"},
         },
         "video": {
