@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmjax import config as configs
 from mmjax.errors import UserError
 from mmjax.interop.dit import export_dit, import_dit
 from mmjax.layers.embedding import Clock
@@ -14,6 +15,9 @@ from mmjax.models.transformer import Transformer
 from mmjax.processes.clean import Clean
 from mmjax.processes.gaussian import Gaussian
 from mmjax.streams import StreamSpec
+from mmjax.training.system import build as build_system
+from mmjax.tree import count
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.parity
 
@@ -132,3 +136,26 @@ def test_blocks_with_their_own_embeddings_are_refused(reference, state_of):
 def test_another_depth_is_refused_by_key(reference, state_of):
     with pytest.raises(UserError, match="unexpected keys: transformer_blocks.2"):
         import_dit(build(depth=2), state_of(reference))
+
+
+@pytest.mark.parametrize("variant", ["S/8", "XL/2"])
+def test_published_sizes(torch, diffusers, variant):
+    """As many parameters as the reference, which counts the embeddings once a block."""
+    config = configs.load(f"{ROOT}/configs/image/dit.py:{variant}")
+    module = build_system(config).networks["denoiser"].clone(outputs={"image": 8})
+    with torch.device("meta"):
+        reference = diffusers.DiTTransformer2DModel(
+            num_attention_heads=module.heads,
+            attention_head_dim=module.width // module.heads,
+            num_layers=module.depth,
+            patch_size=module.patch["image"][0],
+            out_channels=8,
+        )
+    sizes = {name: parameter.numel() for name, parameter in reference.named_parameters()}
+    expected = sum(n for name, n in sizes.items() if ".emb." not in name or ".0.norm1" in name)
+    zeros = {"image": jnp.zeros((1, 32, 32, 4)), "label": jnp.zeros((1,), jnp.int32)}
+    streams = {name: module.streams[name].make(zeros[name]) for name in zeros}
+    found = count(jax.eval_shape(module.init, jax.random.key(0), streams)["params"])
+    assert found == expected
+    if variant == "XL/2":
+        assert found == 674_834_720  # the paper's 675 M less the fixed positions
