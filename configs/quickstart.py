@@ -19,8 +19,8 @@ from mmjax.data.bouncing_digits.captions import vocabulary
 from mmjax.data.bouncing_digits.sound import PITCHES
 
 FRAMES, SIDE, FPS, RATE, HOP = 24, 24, 12.5, 8000, 128
-# A struck tone stands out of the noise until very near t = 1, so that is where a model has to decide
-# what rings and when: times are moved there, in training and in sampling alike.
+# A struck tone stands out of the noise until very near t = 1, so that is where a model has to
+# decide what rings and when: times are moved there, in training and in sampling alike.
 SHIFT = 5.0
 VARIANTS = {
     # width, depth, heads, patch of the video, steps, batch

@@ -16,17 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains; exit code 0 also when a signal asked to stop and the state was saved."""
     from mmjax import config as configs
-    from mmjax.training.environment import write_environment
-    from mmjax.training.loop import train
     from mmjax.training.previews import Previews, Scores
-    from mmjax.training.system import build
+    from mmjax.training.run import train_stages
     from mmjax.training.workdir import Workdir
 
-    system = build(configs.load(options.config, options.overrides))
+    config = configs.load(options.config, options.overrides)
     workdir = Workdir(options.workdir)
-    workdir.claim(system.config)
-    write_environment(workdir.path, _arguments(options))
-    state, interrupted = train(system, workdir, preview=Previews(), evaluate=Scores())
+    state, interrupted = train_stages(
+        config, workdir, _arguments(options), preview=Previews(), evaluate=Scores()
+    )
     if interrupted:
         print(f"stopped at step {int(state.step)}; the same command goes on from there")
     return 0

@@ -51,7 +51,7 @@ class Checkpoints:
         return State(**restored)
 
     def restore_newest(self, abstract: State, warn) -> State | None:
-        """The newest state that can be restored; ``warn`` is called with a line for each that cannot.
+        """The newest state that can be restored; ``warn`` gets a line for each that cannot.
 
         Returns None where there is no checkpoint at all.
 

@@ -11,24 +11,32 @@ from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.interrupt import Interrupt
 from mmjax.training.progress import Averages, Progress
+from mmjax.training.restore import zeros
 from mmjax.training.state import State, abstract_batch, init
 from mmjax.training.step import make_step
 from mmjax.training.system import System
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import Writer
+from mmjax.typing import Batch
 
 # Called with the state between two steps: (system, state, step, folder, writer).
 Hook = Callable[[System, State, int, Workdir, Writer], None]
 
 
 def train(
-    system: System, workdir: Workdir, *, preview: Hook | None = None, evaluate: Hook | None = None
+    system: System,
+    workdir: Workdir,
+    *,
+    begin: Callable[[Batch], State] | None = None,
+    preview: Hook | None = None,
+    evaluate: Hook | None = None,
 ) -> tuple[State, bool]:
     """Trains to ``train.steps``, going on from the newest checkpoint of the workdir if it has one.
 
     Args:
       system: what to train.
       workdir: where; claimed for the system's config.
+      begin: makes the first state from a batch of zeros; by default all networks are initialised.
       preview: makes samples every ``train.preview_every`` steps.
       evaluate: measures every ``train.evaluate_every`` steps, on the state before the step.
 
@@ -39,7 +47,8 @@ def train(
       UserError: ``train.max_bad_steps`` non-finite steps in a row; the message names the term.
     """
     workdir.claim(system.config)
-    run = _Run(system, workdir, {"preview": preview, "evaluate": evaluate})
+    begin = begin or jax.jit(lambda batch: init(system, batch))
+    run = _Run(system, workdir, begin, {"preview": preview, "evaluate": evaluate})
     try:
         return run.go()
     finally:
@@ -49,12 +58,11 @@ def train(
 class _Run:
     """One call of :func:`train`: what it holds open, and the loop over it."""
 
-    def __init__(self, system: System, workdir: Workdir, hooks: Mapping[str, Hook | None]):
+    def __init__(self, system: System, workdir: Workdir, begin, hooks: Mapping[str, Hook | None]):
         self.system, self.workdir, self.hooks = system, workdir, hooks
         self.pipeline = make_pipeline(system, bad_records=workdir.path / "bad_records.jsonl")
-        example = abstract_batch(self.pipeline.batch(0))
         self.checkpoints = Checkpoints(workdir.checkpoints, system.train.keep)
-        self.state = self._begin(example)
+        self.state = self._restored_or(begin)
         start = int(self.state.step)
         self.step = jax.jit(make_step(system), donate_argnums=0)
         self.writer = Writer(workdir.path, step=start)
@@ -87,12 +95,12 @@ class _Run:
         self.writer.close()
         self.checkpoints.close()
 
-    def _begin(self, example) -> State:
-        fresh = jax.jit(lambda: init(self.system, _zeros(example)))
-        abstract = jax.eval_shape(fresh)
+    def _restored_or(self, begin: Callable[[Batch], State]) -> State:
+        example = zeros(abstract_batch(self.pipeline.batch(0)))
+        abstract = jax.eval_shape(begin, example)
         restored = self.checkpoints.restore_newest(abstract, lambda line: print(f"warning: {line}"))
         if restored is None:
-            return fresh()
+            return begin(example)
         self.checkpoints.drop_after(int(restored.step))
         return restored
 
@@ -142,7 +150,3 @@ class _Run:
                 f"step {step}: {cause} was not finite for {in_a_row} steps in a row; "
                 f"the last good state is kept in {self.workdir.checkpoints}"
             )
-
-
-def _zeros(example) -> dict[str, np.ndarray]:
-    return {name: np.zeros(spec.shape, spec.dtype) for name, spec in example.items()}

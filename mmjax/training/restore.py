@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
+from mmjax.training.stages import expand
 from mmjax.training.state import State, init
 from mmjax.training.system import System, build
 from mmjax.training.workdir import Workdir
@@ -47,7 +48,7 @@ def restore(workdir: pathlib.Path | str) -> tuple[System, State]:
     Raises:
       UserError: there is no run, no checkpoint, or none that can be read.
     """
-    folder = Workdir(workdir)
+    folder = _newest_stage(Workdir(workdir))
     system = build(folder.config(), trusted=False)
     if not folder.checkpoints.is_dir():
         raise UserError(f"{folder.path}: no checkpoint yet")
@@ -61,3 +62,10 @@ def restore(workdir: pathlib.Path | str) -> tuple[System, State]:
     if state is None:
         raise UserError(f"{folder.path}: no checkpoint yet")
     return system, state
+
+
+def _newest_stage(folder: Workdir) -> Workdir:
+    """The last stage that has begun, or the run itself where it has no stages."""
+    begun = [folder.stage(stage.name) for stage in expand(folder.config())]
+    begun = [stage for stage in begun if stage.checkpoints.is_dir()]
+    return begun[-1] if begun else folder

@@ -27,7 +27,11 @@ class Workdir:
         self.metrics = self.path / "metrics.jsonl"
         self.samples = self.path / "samples"
 
-    def claim(self, config: Mapping[str, Any]) -> None:
+    def stage(self, name: str) -> "Workdir":
+        """The folder of a named stage, itself the folder of a run; without a name, this one."""
+        return Workdir(self.path / "stages" / name) if name else self
+
+    def claim(self, config: configs.Config) -> None:
         """Creates the folder for ``config``, or checks that it holds a run of the same one.
 
         Raises:

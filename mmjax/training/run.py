@@ -1,0 +1,49 @@
+"""A whole run: the stages of a config, one after the other, each from where the last one ended."""
+
+from collections.abc import Sequence
+
+import jax
+
+from mmjax.config import Config
+from mmjax.training.environment import write_environment
+from mmjax.training.loop import Hook, train
+from mmjax.training.stages import Stage, begin_after, expand
+from mmjax.training.state import State
+from mmjax.training.system import System, build
+from mmjax.training.workdir import Workdir
+
+
+def train_stages(
+    config: Config,
+    workdir: Workdir,
+    command: Sequence[str],
+    *,
+    preview: Hook | None = None,
+    evaluate: Hook | None = None,
+) -> tuple[State, bool]:
+    """Trains every stage of a config; a config without stages is one.
+
+    A stage has the folder ``stages/NAME`` of the workdir, which is the folder of a run in its own
+    right. Stages that are done are passed over when the run is started again. ``command``, the
+    arguments of the verb, is noted in the workdir.
+
+    Returns:
+      The last state, and whether the run was interrupted.
+    """
+    stages = expand(config)
+    systems = [build(stage.config) for stage in stages]  # mistakes of later stages show at once
+    workdir.claim(config)
+    write_environment(workdir.path, command)
+    state = None
+    for stage, system in zip(stages, systems, strict=True):
+        begin = None if state is None else _after(state, stage, system)
+        hooks = {"preview": preview, "evaluate": evaluate}
+        state, interrupted = train(system, workdir.stage(stage.name), begin=begin, **hooks)
+        if interrupted:
+            break
+    return state, interrupted
+
+
+def _after(old: State, stage: Stage, system: System):
+    follow = jax.jit(lambda batch, old: begin_after(system, batch, old, stage.init_copy))
+    return lambda batch: follow(batch, old)
