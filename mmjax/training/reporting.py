@@ -15,7 +15,7 @@ from mmjax.evaluation.table import Results, number
 from mmjax.training.curves import Rows, charts
 from mmjax.training.environment import anonymous, read_environment
 from mmjax.training.judging import RESULTS
-from mmjax.training.restore import abstract_state
+from mmjax.training.restore import abstract_state, newest_stage
 from mmjax.training.system import System, build
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import read_metrics
@@ -31,13 +31,14 @@ _MISSING = {
 
 
 def page(workdir: Workdir) -> Page:
-    """The page of a run.
+    """The page of a run; of its newest stage where it has several.
 
     Raises:
       UserError: there is no run, or it has no metrics yet.
     """
-    system = build(workdir.config(), trusted=False)
-    rows = read_metrics(workdir.metrics)
+    stage = newest_stage(workdir)
+    system = build(stage.config(), trusted=False)
+    rows = read_metrics(stage.metrics)
     if not rows:
         raise UserError(f"{workdir.path}: no metrics yet; train first")
     step = max(row["step"] for row in rows)
@@ -46,7 +47,7 @@ def page(workdir: Workdir) -> Page:
         subtitle=f"step {step} of {system.train.steps}, config {configs.digest(system.config)}",
         tiles=_tiles(system, rows),
         charts=charts(system, rows),
-        samples=samples(workdir.samples),
+        samples=samples(stage.samples) | samples(workdir.samples),
         results=_results(workdir.path / RESULTS),
         config=without_paths(system.config),
         environment=read_environment(workdir.path),

@@ -48,7 +48,7 @@ def restore(workdir: pathlib.Path | str) -> tuple[System, State]:
     Raises:
       UserError: there is no run, no checkpoint, or none that can be read.
     """
-    folder = _newest_stage(Workdir(workdir))
+    folder = newest_stage(Workdir(workdir))
     system = build(folder.config(), trusted=False)
     if not folder.checkpoints.is_dir():
         raise UserError(f"{folder.path}: no checkpoint yet")
@@ -64,7 +64,7 @@ def restore(workdir: pathlib.Path | str) -> tuple[System, State]:
     return system, state
 
 
-def _newest_stage(folder: Workdir) -> Workdir:
+def newest_stage(folder: Workdir) -> Workdir:
     """The last stage that has begun, or the run itself where it has no stages."""
     begun = [folder.stage(stage.name) for stage in expand(folder.config())]
     begun = [stage for stage in begun if stage.checkpoints.is_dir()]
