@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmjax.builder import nearest
@@ -25,14 +25,14 @@ def cache(options: argparse.Namespace) -> None:
     steps = _steps(system, learned, options.fields)
     writer = CacheWriter(
         source_of(system, options.split),
-        {name: step.encoding for name, step in steps.items()},
+        {name: step.encoding(name) for name, step in steps.items()},
         _encoder(steps),
         count=options.count,
         batch_size=system.data.batch_size,
         per_file=options.per_file,
         workers=system.data.workers,
     )
-    with tqdm.tqdm(unit="record", dynamic_ncols=True) as bar:
+    with tqdm.tqdm(unit="record", dynamic_ncols=True, delay=1) as bar:
 
         def watch(done: int, total: int) -> None:
             bar.total = total
@@ -51,10 +51,31 @@ def cache(options: argparse.Namespace) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """How one field is encoded: what the cache notes of it, and the function of a batch."""
+    """How one field is encoded.
 
-    encoding: Any
-    encode: Any
+    Attributes:
+      modality: of the field.
+      codec: what encodes it.
+      encode: a batch of raw fields to the field's latents.
+      before, weights: of a learned codec, see :class:`mmjax.data.cache.Encoding`.
+    """
+
+    modality: Any
+    codec: Any
+    encode: Callable[[Mapping[str, Any]], Any] = dataclasses.field(compare=False)
+    before: Any = None
+    weights: str | None = None
+
+    def encoding(self, field: str) -> Any:
+        """What the cache notes; nothing is computed."""
+        import jax
+
+        from mmjax.data.cache import Encoding
+
+        raw = self.modality.spec()
+        batch = {field: jax.ShapeDtypeStruct((1, *raw.shape), raw.dtype)}
+        shape = jax.eval_shape(self.encode, batch).shape[1:]
+        return Encoding(self.modality, self.codec, shape, self.before, self.weights)
 
 
 def _steps(system: Any, learned: Any, fields: str) -> dict[str, _Step]:
@@ -62,10 +83,9 @@ def _steps(system: Any, learned: Any, fields: str) -> dict[str, _Step]:
     steps = {}
     for spec in system.streams.values():
         if spec.codec is not None and not spec.codec.host:
-            step = _step(spec)
-            if spec.field in steps and steps[spec.field].encoding != step.encoding:
+            step = _Step(spec.modality, spec.codec, _values_of(spec))
+            if steps.setdefault(spec.field, step) != step:
                 raise UserError(f"two streams encode {spec.field!r} differently; cache neither")
-            steps[spec.field] = step
     if learned is not None:
         steps |= _learned(system, learned)
     names = [name.strip() for name in fields.split(",")] if fields else list(steps)
@@ -77,15 +97,12 @@ def _steps(system: Any, learned: Any, fields: str) -> dict[str, _Step]:
     return {name: steps[name] for name in names}
 
 
-def _step(spec: Any) -> _Step:
-    from mmjax.data.cache import Encoding
-
-    return _Step(Encoding(spec.modality, spec.codec), lambda batch: spec.encode(batch).values)
+def _values_of(spec: Any) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda batch: spec.encode(batch).values
 
 
 def _learned(system: Any, model: Any) -> dict[str, _Step]:
-    """The steps by the network of another run that encodes."""
-    from mmjax.data.cache import Encoding
+    """The step of the one network of another run that encodes."""
     from mmjax.training.state import sampling_context
 
     networks = [name for name, net in model.system.networks.items() if hasattr(net, "encode")]
@@ -104,8 +121,8 @@ def _learned(system: Any, model: Any) -> dict[str, _Step]:
         return found.mean if dataclasses.is_dataclass(found) else found  # a posterior: its mean
 
     codec = model.system.networks[network]
-    encoding = Encoding(spec.modality, codec, spec.codec, _digest(ctx.params[network]))
-    return {spec.field: _Step(encoding, encode)}
+    weights = _digest(ctx.params[network])
+    return {spec.field: _Step(spec.modality, codec, encode, spec.codec, weights)}
 
 
 def _encoder(steps: Mapping[str, _Step]):

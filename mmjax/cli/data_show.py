@@ -1,11 +1,14 @@
 """``mmjax data show``: the examples that a config's model sees, as files and as a table."""
 
 import argparse
+import contextlib
 import dataclasses
 import pathlib
 from typing import Any
 
 import numpy as np
+
+from mmjax.errors import UserError
 
 _FIELD_HEAD = ("field", "dtype", "shape of one", "smallest", "largest", "mean")
 _STREAM_HEAD = ("stream", "codec", "dtype", "shape of one", "smallest", "largest", "mean", "spread")
@@ -25,8 +28,13 @@ def show(options: argparse.Namespace) -> None:
     media = _media(system, batch)
     out = pathlib.Path(options.out)
     files = 0
-    for index in range(pipeline.batch_size):
-        example = {name: values[index] for name, values in media.items()}
+    for index in range(pipeline.batch_size if media else 0):
+        example = {
+            name: values[index]
+            if values.dtype == object
+            else values[index, ...]  # arrays, even 0-d
+            for name, values in media.items()
+        }
         facts = {"config": configs.digest(system.config), "split": options.split, "index": index}
         files += len(save_example(out, f"{index:03d}", system.modalities, example, facts))
     print(_summary(pipeline, options.split))
@@ -53,6 +61,8 @@ def _pipeline(system: Any, split: str, count: int):
 
 def _media(system: Any, batch: dict) -> dict[str, np.ndarray]:
     """The raw values of a batch by field: texts as strings, cached latents decoded."""
+    import jax.numpy as jnp
+
     from mmjax.training.held_out import readable
     from mmjax.training.sampling import to_raw
 
@@ -62,7 +72,10 @@ def _media(system: Any, batch: dict) -> dict[str, np.ndarray]:
     for spec in system.streams.values():
         latents = batch.get(f"{spec.field}_latents")
         if spec.field not in media and latents is not None:
-            media[spec.field] = to_raw(spec.modality, np.asarray(spec.codec.decode(latents)))
+            # A stream of an outside autoencoder's latents cannot be shown.
+            with contextlib.suppress(UserError):
+                decoded = spec.codec.decode(jnp.asarray(latents))
+                media[spec.field] = to_raw(spec.modality, np.asarray(decoded))
     return media
 
 

@@ -16,7 +16,7 @@ def write(options: argparse.Namespace) -> None:
     from mmjax.training.system import build
 
     system = build(configs.load(options.config, options.overrides))
-    with tqdm.tqdm(unit="record", dynamic_ncols=True) as bar:
+    with tqdm.tqdm(unit="record", dynamic_ncols=True, delay=1) as bar:
         if options.tfds:
             _write_tfds(system, options, bar)
             return

@@ -20,6 +20,7 @@ from mmjax.errors import UserError
 from mmjax.files import write_text
 
 _MANIFEST, _FORMAT = "manifest.json", 1
+_ANY_CODEC = "mmjax.codecs.latents:Latents"  # takes the latents of whatever made them
 _UNREADABLE = "unreadable"  # a record of only this field stands for one that could not be read
 
 
@@ -30,12 +31,14 @@ class Encoding:
     Attributes:
       modality: of the raw field.
       codec: what encodes it.
+      shape: of one example's latents.
       before: the codec that prepares raw values for a learned ``codec``.
       weights: digest of a learned codec's parameters.
     """
 
     modality: Any
     codec: Any
+    shape: tuple[int, ...]
     before: Any = None
     weights: str | None = None
 
@@ -107,13 +110,8 @@ class Cached:
                 f"the same mmjax data cache command goes on with it"
             )
         for name, spec in self.streams.items():
-            there = self._manifest.fields.get(spec.field)
-            here = Encoding(spec.modality, spec.codec).facts
-            if there is not None and (found := _difference(there, here)):
-                raise UserError(
-                    f"{self.folder}: was encoded for another stream than {name!r} ({found}); "
-                    f"encode anew with mmjax data cache"
-                )
+            if spec.field in self._manifest.fields:
+                self._check(name, spec)
 
     def __len__(self) -> int:
         return self._manifest.records
@@ -131,6 +129,18 @@ class Cached:
     def name_of(self, index: int) -> str:
         """The folder and the record's number in it."""
         return self._records.name_of(index)
+
+    def _check(self, name: str, spec: Any) -> None:
+        """Refuses latents that are not those of a stream."""
+        there = self._manifest.fields[spec.field]
+        here = Encoding(spec.modality, spec.codec, spec.shape(1)[1:]).facts
+        if spec.codec is not None and here["codec"]["class"] == _ANY_CODEC:
+            there, here = ({k: facts[k] for k in ("modality", "shape")} for facts in (there, here))
+        if found := _difference(there, here):
+            raise UserError(
+                f"{self.folder}: was encoded for another stream than {name!r} ({found}); "
+                f"encode anew with mmjax data cache"
+            )
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)

@@ -9,9 +9,12 @@ import resource
 import numpy as np
 import pytest
 
+from mmjax.codecs.latents import Latents
 from mmjax.data.array_record import ArrayRecords
 from mmjax.data.cache import Cached, Encoding, read_manifest
 from mmjax.data.cache_writer import CacheWriter
+from mmjax.data.pipeline import Pipeline
+from mmjax.data.transforms import Fields
 from mmjax.errors import UserError
 from mmjax.modalities.audio import Audio
 
@@ -67,14 +70,18 @@ class Spec:
 
     field: str = "audio"
     modality: Audio = Audio(samples=4, rate=8000)
-    codec: Gain = Gain()
+    codec: Gain | Latents = Gain()
+    features: int = 1
+
+    def shape(self, batch):
+        return batch, 4, self.features
 
 
 SPEC = Spec()
 
 
 def writer(source=None, encode=None, **options):
-    encodings = {"audio": Encoding(SPEC.modality, SPEC.codec)}
+    encodings = {"audio": Encoding(SPEC.modality, SPEC.codec, (4, 1))}
     options = {"batch_size": 4, "per_file": 10} | options
     return CacheWriter(source or Tones(), encodings, encode or Encoder(), **options)
 
@@ -122,8 +129,21 @@ def test_an_unreadable_record_keeps_its_place(tmp_path):
             cached[int(index.split()[1])]
 
 
+def test_batches_are_those_of_the_source_replacements_included(tmp_path):
+    source = Tones(bad=(3, 10, 11))
+    writer(source).write(tmp_path)
+    raw = Pipeline(source, lambda record: {"audio": record["audio"]}, 5, seed=7)
+    latents = Fields({"audio": SPEC.modality}, {})
+    cached = Pipeline(Cached(str(tmp_path)), latents, 5, seed=7)
+    for step in range(9):
+        batch = cached.batch(step)
+        assert batch.keys() == {"audio_latents"}
+        np.testing.assert_array_equal(batch["audio_latents"], 3 * raw.batch(step)["audio"])
+    assert len(cached.bad.poll()) == len(raw.bad.poll()) == 3
+
+
 def test_a_misshapen_field_is_unreadable(tmp_path):
-    encodings = {"audio": Encoding(Audio(samples=5, rate=8000), Gain())}
+    encodings = {"audio": Encoding(Audio(samples=5, rate=8000), Gain(), (5, 1))}
     with pytest.raises(
         UserError, match=r"'audio': expected float32 \[5, 1\], got float32 \[4, 1\]"
     ):
@@ -155,7 +175,9 @@ def test_another_cache_is_not_mixed_in(tmp_path):
         (writer(per_file=11), "per_file is 10 there and 11 here"),
         (writer(Tones(bad=(1,))), r"source.bad is \[\] there and \[1\] here"),
         (
-            dataclasses.replace(writer(), encodings={"audio": Encoding(SPEC.modality, Gain(2.0))}),
+            dataclasses.replace(
+                writer(), encodings={"audio": Encoding(SPEC.modality, Gain(2.0), (4, 1))}
+            ),
             "fields.audio.codec.factor is 3.0 there and 2.0 here",
         ),
     ]:
@@ -170,6 +192,8 @@ def test_another_cache_is_not_mixed_in(tmp_path):
         ({"codec": Gain(4.0)}, "codec.factor is 3.0 there and 4.0 here"),
         ({"codec": None}, r"codec is \{.*Gain.*\} there and None here"),
         ({"modality": Audio(samples=4, rate=4000)}, "modality.rate is 8000 there and 4000 here"),
+        ({"features": 2}, r"shape is \[4, 1\] there and \[4, 2\] here"),
+        ({"codec": Latents((1,), 2), "features": 2}, r"shape is \[4, 1\] there and \[4, 2\] here"),
     ],
 )
 def test_a_stale_cache_is_refused(tmp_path, change, difference):
@@ -180,8 +204,14 @@ def test_a_stale_cache_is_refused(tmp_path, change, difference):
     Cached(str(tmp_path), {"other": dataclasses.replace(spec, field="video")})
 
 
+def test_declared_latents_may_come_from_any_codec(tmp_path):
+    learned = {"audio": Encoding(SPEC.modality, Gain(7.0), (4, 1), Gain(1.0), weights="ab12")}
+    dataclasses.replace(writer(), encodings=learned).write(tmp_path)
+    assert len(Cached(str(tmp_path), {"sound": Spec(codec=Latents((1,), 1))})) == 22
+
+
 def test_what_prepared_a_learned_codec_counts_too(tmp_path):
-    learned = {"audio": Encoding(SPEC.modality, SPEC.codec, Gain(1.0), weights="ab12")}
+    learned = {"audio": Encoding(SPEC.modality, SPEC.codec, (4, 1), Gain(1.0), weights="ab12")}
     dataclasses.replace(writer(), encodings=learned).write(tmp_path)
     with pytest.raises(UserError, match=r"before is \{.*\} there and None here"):
         Cached(str(tmp_path), {"sound": SPEC})
