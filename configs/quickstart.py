@@ -102,6 +102,8 @@ def get_config(variant: str = "full") -> ConfigDict:
         "all": {
             "optimiser": {
                 "_target_": "mmjax.training.optimiser:Muon", "adam_ratio": 0.05, "clip": 1.0,
+                # Steps of equal size in every direction would keep what is read and written noisy.
+                "adam": ("input_", "output_", "condition_"),
                 "schedule": {
                     "peak": 0.02, "warmup": min(100, steps // 4), "decay": "cosine",
                     "steps": steps, "final": 0.02,
