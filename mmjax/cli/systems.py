@@ -32,7 +32,11 @@ def run(options: argparse.Namespace) -> None:
     rows, reasons = [], []
     for path, config in configs.items():
         family = config.rpartition("/")[0] or "-"
-        size, modules = measure(path)
+        try:
+            size, modules = measure(path)
+        except UserError as error:
+            size, modules = "-", set()
+            reasons.append(f"{config}: {error}")
         gates = gates_of(config, modules | {path.stem}, names, cases)
         rows.append([config, family, size, *(gate.mark for gate in gates.values())])
         reasons += [f"{config}, {name}: {gate.why}" for name, gate in gates.items() if gate.why]
@@ -40,22 +44,22 @@ def run(options: argparse.Namespace) -> None:
     print(align([["config", "family", "parameters", *headings], *rows]))
     if cases is None:
         print(f"\n-: no results in {results}; make them with pytest --junitxml={results}")
-    elif reasons:
+    if reasons:
         print("\n" + "\n".join(reasons))
 
 
 def measure(path: pathlib.Path) -> tuple[str, set[str]]:
-    """The number of parameters of the full form, by shapes alone, and the modules it is made of."""
+    """The number of parameters of the full form, by shapes alone, and the modules it is made of.
+
+    Raises UserError for a config that cannot be built.
+    """
     from mmjax import config as configs
     from mmjax import tree
     from mmjax.training.restore import abstract_state
     from mmjax.training.system import build
 
-    try:
-        config = configs.load(str(path))
-        count = tree.count(abstract_state(build(config)).params)
-    except UserError as error:
-        return f"- ({error})", set()
+    config = configs.load(str(path))
+    count = tree.count(abstract_state(build(config)).params)
     return f"{count:,}", _modules(configs.plain(config))
 
 

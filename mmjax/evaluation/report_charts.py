@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmjax.typing import Float
+
 WIDTH, HEIGHT = 520, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 10, 30
 _POINTS = 300  # a curve is averaged down to so many
@@ -16,11 +18,11 @@ COLOURS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """One curve: values at steps, in order."""
+    """One curve: values at steps, in order; what is not finite is left out."""
 
     name: str
-    steps: Sequence[float]
-    values: Sequence[float]
+    steps: Float[np.ndarray, " N"]
+    values: Float[np.ndarray, " N"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,7 @@ def figure(chart: Chart) -> str:
         parts.append(f'<p class="note">{html.escape(chart.note)}</p>')
     if len(series) > 1:
         parts.append(_legend(chart, series))
-    if min(value for one in series for value in one.values) > 0:
+    if min(one.values.min() for one in series) > 0:
         parts += [
             '<label><input type="checkbox"> log scale</label>',
             linear,
@@ -73,16 +75,16 @@ def _legend(chart: Chart, series: Sequence[Series]) -> str:
 def _svg(chart: Chart, series: Sequence[Series], *, log: bool) -> str:
     values = np.concatenate([one.values for one in series])
     steps = np.concatenate([one.steps for one in series])
-    y_ticks = ticks(values.min(), values.max(), log=log)
-    x_ticks = ticks(steps.min(), steps.max(), log=False)
+    y_ticks = ticks(float(values.min()), float(values.max()), log=log)
+    x_ticks = ticks(float(steps.min()), float(steps.max()), log=False)
     # Ticks lie outside the values, so that no curve touches the frame.
     low, high = min(y_ticks[0], values.min()), max(y_ticks[-1], values.max())
 
-    def across(step: np.ndarray) -> np.ndarray:
+    def across(step):
         span = max(steps.max() - steps.min(), 1)
         return _LEFT + (step - steps.min()) / span * (WIDTH - _LEFT - _RIGHT)
 
-    def up(value: np.ndarray) -> np.ndarray:
+    def up(value):
         place = np.log(value / low) / np.log(high / low) if log else (value - low) / (high - low)
         return HEIGHT - _BOTTOM - place * (HEIGHT - _TOP - _BOTTOM)
 
@@ -91,17 +93,17 @@ def _svg(chart: Chart, series: Sequence[Series], *, log: bool) -> str:
         f'aria-label="{html.escape(chart.title)}">'
     ]
     for tick in y_ticks:
-        y = up(np.float64(tick))
+        y = up(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" '
                      f'y2="{y:.1f}"/><text class="y" x="{_LEFT - 8}" y="{y + 4:.1f}">'
                      f"{label(tick)}</text>")  # fmt: skip
     for tick in x_ticks:
         if steps.min() <= tick <= steps.max():
-            x = across(np.float64(tick))
+            x = across(tick)
             parts.append(f'<text class="x" x="{x:.1f}" y="{HEIGHT - 8}">{label(tick)}</text>')
     for index, one in enumerate(series):
-        x, colour = across(np.asarray(one.steps)), _class(chart, index)
-        lines = {"curve": np.asarray(one.values)}
+        x, colour = across(one.steps), _class(chart, index)
+        lines = {"curve": one.values}
         if not chart.exact:
             lines = {"raw": lines["curve"], "curve": smooth(one.values, log=log)}
         for kind, line in lines.items():
@@ -120,20 +122,16 @@ def _path(x: np.ndarray, y: np.ndarray) -> str:
 
 def _thinned(series: Series) -> Series:
     """Means of neighbouring points, so that a long run stays a small page."""
-    pairs = [
-        (step, value)
-        for step, value in zip(series.steps, series.values, strict=True)
-        if value is not None and math.isfinite(value)
-    ]
-    table = np.array(pairs, np.float64).reshape(-1, 2)
+    known = np.isfinite(series.values)
+    table = np.stack([series.steps[known], series.values[known]], axis=-1)
     parts = np.array_split(table, min(len(table), _POINTS))
     means = np.array([part.mean(axis=0) for part in parts])
     return Series(series.name, means[:, 0], means[:, 1])
 
 
-def smooth(values: Sequence[float], *, log: bool) -> np.ndarray:
+def smooth(values: Float[np.ndarray, " N"], *, log: bool) -> Float[np.ndarray, " N"]:
     """Values under a moving triangular window, narrower at the ends; in logarithms if ``log``."""
-    array = np.log(values) if log else np.asarray(values, np.float64)
+    array = np.log(values) if log else values
     half = max(1, round(_SMOOTH * len(array)))
     kernel = np.concatenate([np.arange(1, half + 1), np.arange(half - 1, 0, -1)]).astype(float)
     weight = np.convolve(np.ones(len(array)), kernel)[half - 1 : half - 1 + len(array)]
@@ -160,9 +158,10 @@ def _log_ticks(low: float, high: float) -> list[float]:
     factors = (1, 2, 5) if last - first <= 2 else (1,)
     every = max(1, (last - first) // 5)
     found = [m * 10.0**power for power in range(first, last + 1, every) for m in factors]
-    below = [tick for tick in found if tick <= low]
-    above = [tick for tick in found if tick >= high] or [10.0 ** (last + 1)]
-    return [*below[-1:], *(tick for tick in found if low < tick < high), above[0]]
+    first = max(tick for tick in found if tick <= low)
+    inner = [tick for tick in found if first < tick < high]
+    enclosing = [tick for tick in found if tick >= high and tick > first] or [10.0 ** (last + 1)]
+    return [first, *inner, enclosing[0]]
 
 
 def label(value: float) -> str:

@@ -26,7 +26,7 @@ class Row:
     task: str
     set: str
     clips: int
-    figures: Mapping[str, float]
+    figures: Mapping[str, float | None]
 
     @property
     def is_model(self) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mmjax.evaluation.report_charts import COLOURS, Chart, Series
 from mmjax.training.system import System
 
-Rows = Sequence[Mapping[str, float | None]]
+Rows = Sequence[Mapping[str, Any]]
 _TIME = re.compile(r"loss/(.+)/time_([\d.]+)")
 _RATE_POINTS = 200
 
@@ -41,7 +42,7 @@ def _chart(
     for label, column in columns.items():
         points = [(r["step"], r[column]) for r in rows if r.get(column) is not None]
         if points:
-            series.append(Series(label, *zip(*points, strict=True)))
+            series.append(Series(label, *np.array(points, np.float64).T))
     if not series:
         return None
     if len(columns) == 1 and not note:
@@ -65,7 +66,7 @@ def _by_time(rows: Rows, names: Sequence[str]) -> list[Chart | None]:
 
 def _learning_rates(system: System, rows: Rows) -> Chart:
     last = max(row["step"] for row in rows)
-    steps = np.unique(np.linspace(0, last, _RATE_POINTS).round())
+    steps = np.unique(np.linspace(0.0, last, _RATE_POINTS).round())
     series = []
     for name, update in system.updates.items():
         schedule = update.optimiser.schedule.build()

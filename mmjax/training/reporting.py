@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mmjax import config as configs
 from mmjax import tree
 from mmjax.errors import UserError
@@ -75,7 +77,11 @@ def _tiles(system: System, rows: Rows) -> dict[str, str]:
     for name, value in last.items():
         if name.startswith("loss/") and name.endswith("/total"):
             tiles[f"loss of update {name.split('/')[1]}"] = number(value)
-    tiles["steps withheld"] = number(sum(row.get("bad_steps") or 0 for row in rows))
+    logged = [row for row in rows if row.get("bad_steps") is not None]
+    # A line holds the mean over the steps since the one before.
+    spans = np.diff([0, *(row["step"] for row in logged)])
+    withheld = sum(row["bad_steps"] * span for row, span in zip(logged, spans, strict=True))
+    tiles["steps withheld"] = f"{withheld:.0f}"
     return tiles
 
 
