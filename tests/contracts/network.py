@@ -66,7 +66,8 @@ class Tokens(nn.Module):
         present = {name: streams[name] for name in self.outputs if name in streams}
         parts = [self._embed(name, stream) for name, stream in present.items()]
         x = jnp.concatenate(parts, axis=1)
-        query, key, value = (nn.Dense(WIDTH, name=n)(x)[:, :, None] for n in ("q", "k", "v"))
+        heads = [nn.Dense(WIDTH, use_bias=False, name=name)(x)[:, :, None] for name in "qkv"]
+        query, key, value = heads
         visible = self._visible(present)
         if decode:
             key, value, visible = self._cached(key, value, visible)
