@@ -78,7 +78,9 @@ def adjust(system, steps: int | None, guidance: dict[str, str]):
     """The system with the sampler's steps and guidance scales replaced."""
     sampler = system.sampler
     if sampler is None:
-        raise UserError(f"config.sampler: {system.name} declares no sampler, so it samples nothing")
+        if steps is not None or guidance:
+            raise UserError(f"--steps, --guidance: {system.name} has no sampler to set them on")
+        return system
     if steps is not None:
         if not hasattr(sampler, "steps"):
             raise UserError(f"--steps: {type(sampler).__name__} has no steps to set")
@@ -119,6 +121,9 @@ def _facts(options, model: models.Model, system, request, want, index: int) -> d
     from mmjax import __version__
     from mmjax import config as configs
 
+    sampler = system.sampler
+    if sampler is not None:
+        sampler = {"kind": type(sampler).__name__, **dataclasses.asdict(sampler)}
     return {
         "system": system.name,
         "config": configs.digest(system.config),
@@ -131,6 +136,6 @@ def _facts(options, model: models.Model, system, request, want, index: int) -> d
         "prompt": request.get("text"),
         "given": request,
         "want": list(want),
-        "sampler": {"kind": type(system.sampler).__name__, **dataclasses.asdict(system.sampler)},
+        "sampler": sampler,
         "mmjax": __version__,
     }

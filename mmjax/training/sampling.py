@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from mmjax.errors import UserError
 from mmjax.objectives.base import Request
 from mmjax.streams import PARTS, Stream, StreamSpec
 from mmjax.training.state import State, sampling_context
@@ -55,7 +56,11 @@ class Generator:
           of a host codec as an object array of decoded values.
         """
         given = {name: dict(fields) for name, fields in given.items()}
-        if watch is None or not hasattr(self.system.objective, "begin"):
+        stepwise = hasattr(self.system.objective, "begin")
+        if stepwise and self.system.sampler is None:
+            name = self.system.name
+            raise UserError(f"config.sampler: {name} declares no sampler, so it samples nothing")
+        if watch is None or not stepwise:
             values = self._sample(state, given, key, want=want, batch=batch)
         else:
             carry = self._start(state, given, key, want=want, batch=batch)

@@ -1,0 +1,52 @@
+"""The verbs on systems that are not flows: players, towers, a language model, an autoencoder."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmjax.cli.main import main
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Trains the tiny form of a config; returns the run's folder."""
+
+    def trained(name):
+        folder = tmp_path / "run"
+        flags = ["--config", f"{ROOT}/configs/{name}.py:tiny", "--workdir", str(folder)]
+        assert main(["train", *flags]) == 0
+        return folder
+
+    return trained
+
+
+def test_a_generator_needs_no_sampler(trained, tmp_path, mistake):
+    run, out = trained("image/gan"), tmp_path / "out"
+    flags = ["sample", "--workdir", str(run), "--want", "image", "--out", str(out)]
+    assert main([*flags, "--count", "2"]) == 0
+    with Image.open(out / "000.png") as first, Image.open(out / "001.png") as second:
+        assert first.size == (16, 16)
+        assert not np.array_equal(np.asarray(first), np.asarray(second))
+    assert json.loads((out / "000.json").read_text())["sampler"] is None
+    assert "gan has no sampler" in mistake(*flags, "--steps", 3)
+
+
+def test_a_language_model_writes_text(trained, tmp_path):
+    run, out = trained("text/gpt"), tmp_path / "out"
+    assert main(["sample", "--workdir", str(run), "--out", str(out)]) == 0
+    assert (out / "000.txt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "stream", "message"),
+    [
+        ("vl/clip", "text", "they generate nothing"),
+        ("image/kl_vae", "image", "only gives back what it is given"),
+    ],
+)
+def test_what_cannot_generate_says_so(name, stream, message, trained, tmp_path, mistake):
+    run = trained(name)
+    assert message in mistake("sample", "--workdir", run, "--want", stream, "--out", tmp_path)
