@@ -57,19 +57,25 @@ def read_given(system: System, given: dict[str, str]) -> tuple[dict[str, Fields]
 
 
 def read_want(system: System, want: str, whole: Sequence[str]) -> tuple[str, ...]:
-    """The streams of ``--want``; by default all that can be generated and are not given whole."""
+    """The streams of ``--want``; by default all that can be generated and are not given whole.
+
+    Given codes that the system generates may be wanted too, and are if nothing else is left: they
+    are the beginning of what is generated.
+    """
     names = [name.strip() for name in want.split(",")] if want else []
+    beginnings = [name for name in whole if _continues(system.streams[name])]
     for name in names:
         if name not in system.streams:
             raise UserError(
                 f"--want {name}: no stream named {name!r} in this system"
                 f"{nearest(name, system.streams)}"
             )
-        if name in whole:
+        if name in whole and name not in beginnings:
             raise UserError(f"--want {name}: it is given already")
     for name, spec in system.streams.items():
         if not want and spec.process.generative and name not in whole:
             names.append(name)
+    names = names or beginnings
     if not names:
         raise UserError("--want: everything that this system can generate is given already")
     return tuple(dict.fromkeys(names))
@@ -87,6 +93,10 @@ def _whole(spec: StreamSpec, value: str) -> tuple[Fields, Any]:
         return {spec.field: tokens[None], f"{spec.field}_mask": mask[None]}, text
     raw = modality.read(value) if modality.suffixes else modality.parse(_literal(value), flag)
     return {spec.field: raw[None]}, raw
+
+
+def _continues(spec: StreamSpec) -> bool:
+    return spec.process.generative and spec.discrete
 
 
 def _film(system: System) -> StreamSpec | None:
