@@ -5,11 +5,13 @@ causal attention, a context of 1,024. ``full`` has the geometry of its smallest 
 (85,454,083 parameters, of which the blocks' 85,054,464 are the published ones).
 
 Command:  mmjax train --config configs/text/gpt.py:prose --workdir runs/gpt
+          mmjax sample --workdir runs/gpt --given text="The data set contains" --out samples
 Hardware: ``prose`` takes minutes on two CPU cores; ``full`` wants eight accelerators.
-Expected: ``prose``: see loss/text in metrics.jsonl, nats per byte; ln 259 = 5.56 at the start.
+Expected: ``prose``: loss/text in nats per byte, from ln 259 = 5.56 to 2.67 after 64 steps.
 Data:     ``prose`` and ``tiny`` read the descriptions that scikit-learn ships with its data sets;
           ``full`` text files of your own under ``data/text`` (--config.data.train.root=...).
-Deviates: bytes for byte pairs, rotary for learned positions, an output layer of its own.
+Deviates: bytes for byte pairs, rotary for learned positions, an output layer of its own: with an
+          exact GELU these blocks are those of GPT-NeoX without parallel residuals, to the digit.
 """
 
 from ml_collections import ConfigDict
