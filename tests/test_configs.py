@@ -1,0 +1,77 @@
+"""What every config owes: a header, both forms, its published size, a tiny form that trains."""
+
+import ast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmjax import tree
+from mmjax.codecs.latents import Latents
+from mmjax.training.batches import make_pipeline
+from mmjax.training.restore import abstract_state
+from tests.tiny import FOLDER, NAMES, load, logged, tiny
+
+# Parameters of the full forms and of some variants; published ones but for quickstart and gpt.
+SIZES = {
+    "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
+    "image/gan": 3_576_704 + 2_765_568,
+    "image/kl_vae": 83_653_863,
+    "quickstart": 3_848_256,
+    "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
+    "vl/clip": 151_277_313,
+    "vl/clip:B/16": 149_620_737,
+    "vl/clip:L/14": 427_616_513,
+}
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    """A working directory with the folders that full forms read, a file or two in each."""
+    for split in ("train", "test"):
+        for kind in ("images", "pairs"):
+            folder = tmp_path / "data" / kind / split
+            folder.mkdir(parents=True)
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "black.png")
+            (folder / "black.txt").write_text("nothing", encoding="utf-8")
+    (tmp_path / "data" / "text").mkdir()
+    (tmp_path / "data" / "text" / "long.txt").write_text("word " * 4_000, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_header(name):
+    """The docstring says what it is, how to run it, on what, and what to expect."""
+    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8")))
+    missing = [word for word in ("Command:", "Hardware:", "Expected:") if word not in text]
+    assert not missing, f"the header of configs/{name}.py lacks {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_builds(name, own_data):
+    """The full form builds, so that no field is unread, and its data fit what it declares."""
+    system = load(name)
+    if any(isinstance(codec, Latents) for codec in system.codecs.values()):
+        return  # it trains on a cache that another run makes, see tests/data/test_cache.py
+    record = make_pipeline(system).transform(system.data.train[0])
+    for field, modality in system.modalities.items():
+        assert record[field].shape[: len(modality.shape)] == modality.shape
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES, *SIZES}))
+def test_size(name, own_data):
+    """The parameters of the full form, counted without computing them."""
+    assert name in SIZES, f"say in SIZES how many parameters {name} has, published where it is"
+    path, _, variant = name.partition(":")
+    assert tree.count(abstract_state(load(path, variant)).params) == SIZES[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trains(name):
+    """The tiny form trains on its own data through the one step, and every figure is finite."""
+    system, _ = tiny(name)
+    assert system.data.batch_size % 8 == 0, "a tiny batch must divide over eight devices"
+    lines = logged(name)
+    assert not any(line["bad_steps"] for line in lines)
+    for key, value in lines[-1].items():
+        assert np.isfinite(value) or key.startswith("loss/") and "/time_" in key, key
