@@ -11,7 +11,7 @@ from mmjax.errors import UserError
 
 @contextlib.contextmanager
 def atomic(path: os.PathLike | str) -> Iterator[pathlib.Path]:
-    """A temporary path beside ``path`` with the same suffix, renamed onto it when the block succeeds.
+    """A temporary path beside ``path``, with its suffix, renamed onto it when the block succeeds.
 
     Raises:
       UserError: the disk is full or the folder is not writable; nothing is left behind.
@@ -20,13 +20,13 @@ def atomic(path: os.PathLike | str) -> Iterator[pathlib.Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}.", path.parent)
         os.close(handle)
         temporary = pathlib.Path(name)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private; the result is an ordinary one
+        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -23,7 +23,7 @@ except ImportError:  # pragma: no cover - exercised on images without jaxtyping
 
 
 def __getattr__(name: str) -> Any:
-    """``Array`` and ``PRNGKeyArray`` on demand, so that host code with NumPy alone imports no JAX."""
+    """``Array`` and ``PRNGKeyArray`` on demand: host code with NumPy alone imports no JAX."""
     if name not in ("Array", "PRNGKeyArray"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,0 +1,1 @@
+"""Networks: one short file for each published wiring."""
