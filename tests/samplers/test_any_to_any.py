@@ -80,7 +80,7 @@ def test_a_prompt_is_known_up_to_its_end():
     prompt = SPECS["story"].encode({"story": np.stack(ids), "story_mask": jnp.stack(mask)})
     started = begin(SPECS, {"story": prompt}, ("story",), 2, KEY)["story"]
     known = np.asarray(started.time == 0.0)
-    np.testing.assert_array_equal(known.sum(1), [4, 2])  # the begin mark and the letters
+    np.testing.assert_array_equal(known.sum(1), [3, 1])  # the letters, not the end mark
     assert started.mask.all()
 
 

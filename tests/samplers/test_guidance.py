@@ -168,8 +168,8 @@ def test_the_ways_of_dropping(keep):
         assert noisy.mask.all()
 
     empty = drop_stream(streams["text"], make_spec("text", "empty"), keep, KEY)
-    assert empty.values[lost].tolist() == [Bytes.begin, Bytes.end, Bytes.pad]
-    assert empty.mask[lost].tolist() == [True, True, False]
+    assert empty.values[lost].tolist() == [Bytes.end, Bytes.pad, Bytes.pad]
+    assert empty.mask[lost].tolist() == [True, False, False]
     np.testing.assert_array_equal(empty.values[kept], streams["text"].values[kept])
 
 
