@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from mmjax.training.judging import RESULTS, Examiner, describe
     from mmjax.training.restore import untrained
 
-    judged = {options.name: models.load(options), **_others(options)}
+    judged = {options.name: models.load(options, data=True), **_others(options)}
     system = judged[options.name].system
     tasks = system.evaluation.chosen(_names(options.tasks))
     rows = []

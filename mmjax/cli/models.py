@@ -32,34 +32,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--weights", metavar="DIR", help="weights folder")
 
 
-def load(options: argparse.Namespace) -> Model:
-    """The model that the flags name."""
+def load(options: argparse.Namespace, *, data: bool = False) -> Model:
+    """The model that the flags name, with the data of its config or without."""
     if options.workdir:
-        return load_run(options.workdir)
-    return load_weights(options.weights)
+        return load_run(options.workdir, data=data)
+    return load_weights(options.weights, data=data)
 
 
 def load_any(folder: str) -> Model:
-    """The model of a folder of either kind."""
+    """The model of a folder of either kind, without data."""
     from mmjax.training.weights import TENSORS
 
-    if not pathlib.Path(folder).is_dir():
+    path = pathlib.Path(folder)
+    if not path.is_dir():
         raise UserError(f"{folder}: no such folder")
-    is_weights = (pathlib.Path(folder) / TENSORS).is_file()
-    return load_weights(folder) if is_weights else load_run(folder)
+    kind = load_weights if (path / TENSORS).is_file() else load_run
+    return kind(folder, data=False)
 
 
-def load_run(folder: str) -> Model:
+def load_run(folder: str, *, data: bool) -> Model:
     """The newest state of a run."""
     from mmjax.training.restore import restore
 
-    return Model(*restore(folder), pathlib.Path(folder))
+    return Model(*restore(folder, data=data), pathlib.Path(folder))
 
 
-def load_weights(folder: str) -> Model:
+def load_weights(folder: str, *, data: bool) -> Model:
     """The model of a weights folder."""
     from mmjax.training.weights import TENSORS, load
 
     path = pathlib.Path(folder)
-    system, state = load(path)
+    system, state = load(path, data=data)
     return Model(system, state, path, hashlib.sha256((path / TENSORS).read_bytes()).hexdigest())

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     from mmjax.evaluation.table import align
 
     root = pathlib.Path(options.configs)
-    paths = sorted(path for path in root.rglob("*.py") if not path.name.startswith("_"))
+    paths = sorted(path for path in root.rglob("*.py") if "ablations" not in path.parts)
     if not paths:
         raise UserError(f"{root}: no configs there; give --configs")
     results = pathlib.Path(options.results)
@@ -55,11 +55,11 @@ def measure(path: pathlib.Path) -> tuple[str, set[str]]:
     """
     from mmjax import config as configs
     from mmjax import tree
-    from mmjax.training.restore import abstract_state
+    from mmjax.training.restore import abstract_state, without_data
     from mmjax.training.system import build
 
     config = configs.load(str(path))
-    count = tree.count(abstract_state(build(config)).params)
+    count = tree.count(abstract_state(build(without_data(config))).params)
     return f"{count:,}", _modules(configs.plain(config))
 
 

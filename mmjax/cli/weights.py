@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     from mmjax.training.weights import TENSORS, save
 
     workdir = pathlib.Path(options.workdir)
-    system, state = restore(workdir)
+    system, state = restore(workdir, data=False)
     metrics = _metrics(workdir / RESULTS, int(state.step))
     command = read_environment(workdir).get("command", "")
     save(options.to, system, state, half=options.half, metrics=metrics, command=command)

@@ -17,8 +17,8 @@ from mmjax.evaluation.table import Results, number
 from mmjax.training.curves import Rows, charts
 from mmjax.training.environment import anonymous, read_environment
 from mmjax.training.judging import RESULTS
-from mmjax.training.restore import abstract_state, newest_stage
-from mmjax.training.system import System, build
+from mmjax.training.restore import abstract_state, build_saved, newest_stage
+from mmjax.training.system import System
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import read_metrics
 
@@ -39,7 +39,7 @@ def page(workdir: Workdir) -> Page:
       UserError: there is no run, or it has no metrics yet.
     """
     stage = newest_stage(workdir)
-    system = build(stage.config(), trusted=False)
+    system = build_saved(stage.config(), data=False)
     rows = read_metrics(stage.metrics)
     if not rows:
         raise UserError(f"{workdir.path}: no metrics yet; train first")

@@ -21,9 +21,9 @@ import safetensors.numpy
 from mmjax import config as configs
 from mmjax import tree
 from mmjax.errors import UserError
-from mmjax.training.restore import abstract_state, declared_batch, zeros
+from mmjax.training.restore import abstract_state, build_saved, declared_batch, zeros
 from mmjax.training.state import State, averaged
-from mmjax.training.system import System, build
+from mmjax.training.system import System
 
 TENSORS, CONFIG = "weights.safetensors", "config.json"
 METRICS, COMMAND = "metrics.json", "command.txt"
@@ -65,8 +65,12 @@ def save(
         (new / TENSORS).write_bytes(safetensors.numpy.save(tensors, facts))
 
 
-def load(folder: pathlib.Path | str) -> tuple[System, State]:
-    """The system of a weights folder and a state to sample from; no data is read.
+def load(folder: pathlib.Path | str, *, data: bool = True) -> tuple[System, State]:
+    """The system of a weights folder and a state to sample from.
+
+    Args:
+      folder: what :func:`save` has written.
+      data: whether to open the data that it was trained and is evaluated on.
 
     Raises:
       UserError: a file is missing or damaged, or the tensors are not those of the config.
@@ -76,7 +80,7 @@ def load(folder: pathlib.Path | str) -> tuple[System, State]:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: is no complete weights folder (there is no {name})")
     config = configs.loads((folder / CONFIG).read_text(encoding="utf-8"), str(folder / CONFIG))
-    system = build(config, trusted=False)
+    system = build_saved(config, data=data)
     tensors, facts = _read(folder / TENSORS)
     template = abstract_state(system)
     expected = tree.flatten({"params": template.params, "mutable": template.mutable})
