@@ -120,7 +120,7 @@ def _class(values: dict[str, Any], path: str, kind: Any, trusted: bool) -> type:
     if TARGET in values:
         cls = resolve(values.pop(TARGET), path, trusted=trusted)
         if not any(_is_a(cls, expected) for expected in _alternatives(kind)):
-            raise UserError(f"{path}: {cls.__name__} is not a {_name(kind)}")
+            raise UserError(f"{path}: {cls.__name__} is no {_name(kind)}")
         return cls
     expected = [option for option in _alternatives(kind) if dataclasses.is_dataclass(option)]
     if len(expected) == 1:

@@ -207,8 +207,8 @@ def test_an_unknown_field_names_its_place_and_the_nearest_one(values, path, inst
         ("scale", {"a": 1}, "expected float, got a group of fields"),
         ("weights", {"a": "x"}, "weights.a: expected float, got 'x'"),
         ("points", {"a": 3}, "points.a: expected Point, got 3"),
-        ("shape", {"_target_": here("Point"), "x": 1}, "Point is not a Shape"),
-        ("centre", {"_target_": here("Square")}, "Square is not a Point"),
+        ("shape", {"_target_": here("Point"), "x": 1}, "Point is no Shape"),
+        ("centre", {"_target_": here("Square")}, "Square is no Point"),
         ("shape", {"_target_": here("Square"), "side": -1}, "side must not be negative"),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_missing_field_is_named():
 
 
 def test_a_wrong_kind_is_refused_before_it_is_built():
-    assert "Explosive is not a Point" in refusal(centre={"_target_": here("Explosive")})
+    assert "Explosive is no Point" in refusal(centre={"_target_": here("Explosive")})
 
 
 def test_streams_are_handed_to_classes_that_have_the_field_and_to_no_other():
