@@ -85,7 +85,7 @@ def test_first_steps(tiny):
     assert json.loads(rows[-1])["step"] == 6
     text = printed(notebook)
     assert "the simulator's sound  F1 of bounces and sounds within one frame: 1.00" in text
-    assert "the model's sound      F1" in text and "the next clip's sound  F1" in text
+    assert "the model's sound      F1" in text and "another clip's sound  F1" in text
 
 
 @pytest.mark.parametrize("upgraded", [False, True])
