@@ -1,10 +1,12 @@
 """Writing files whole or not at all."""
 
 import contextlib
+import json
 import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from mmjax.errors import UserError
 
@@ -39,3 +41,11 @@ def write_text(path: os.PathLike | str, text: str) -> None:
     """Writes a text file atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: os.PathLike | str) -> Any:
+    """The content of a JSON file; UserError where it is cut short or something else."""
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from error

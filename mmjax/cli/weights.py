@@ -1,7 +1,6 @@
 """``mmjax weights``: a run's weights as a folder to pass on."""
 
 import argparse
-import json
 import pathlib
 
 EXAMPLE = "mmjax weights export --workdir runs/quickstart --to pretrained/bouncing_digits"
@@ -40,8 +39,10 @@ def run(options: argparse.Namespace) -> None:
 
 def _metrics(path: pathlib.Path, step: int) -> dict:
     """The run's evaluation, if it is of this step."""
+    from mmjax.files import read_json
+
     if not path.is_file():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_json(path)
     judged = {model["step"] for model in found["models"].values()}
     return found if step in judged else {}

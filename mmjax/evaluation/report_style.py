@@ -83,6 +83,7 @@ tr.model td:first-child { font-weight: 620; }
 .scale .mark { stroke: var(--soft); stroke-width: 1.5; }
 .scale circle { fill: var(--accent); }
 details { margin: 0 0 6px; }
+.wide + details { margin-top: 12px; }
 summary { cursor: pointer; }
 pre { margin: 6px 0 14px; padding: 14px 16px; overflow-x: auto; background: var(--card);
   border: 1px solid var(--line); border-radius: 10px; }

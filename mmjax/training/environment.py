@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from mmjax.files import write_text
+from mmjax.files import read_json, write_text
 
 FILE = "environment.json"
 _PACKAGES = (
@@ -60,4 +60,4 @@ def write_environment(workdir: pathlib.Path, arguments: Sequence[str]) -> None:
 def read_environment(workdir: pathlib.Path) -> dict[str, Any]:
     """What was noted, or nothing."""
     path = workdir / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}

@@ -55,8 +55,9 @@ class Examiner:
 
     def real(self) -> Iterator[Row]:
         """The held-out clips themselves, then with the fields that the config says exchanged."""
-        fields = self.system.evaluation.shuffle
         for label, batches in self.sets.items():
+            # A single clip has no other to exchange with.
+            fields = self.system.evaluation.shuffle if len(batches) < batches.examples else ()
             plain, mixed = (Judge(self.system.evaluation.metrics) for _ in range(2))
             for batch in batches:
                 media = {name: batch[name] for name in self.system.modalities if name in batch}

@@ -1,7 +1,6 @@
 """What the report of a run shows, gathered from its folder."""
 
 import dataclasses
-import json
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from mmjax import tree
 from mmjax.errors import UserError
 from mmjax.evaluation.report import Page, Sample
 from mmjax.evaluation.table import Results, number
+from mmjax.files import read_json
 from mmjax.training.curves import Rows, charts
 from mmjax.training.environment import anonymous, read_environment
 from mmjax.training.judging import RESULTS
@@ -60,19 +60,19 @@ def page(workdir: Workdir) -> Page:
 def _results(path: pathlib.Path) -> Results | None:
     if not path.is_file():
         return None
-    return Results.from_json(json.loads(path.read_text(encoding="utf-8")))
+    return Results.from_json(read_json(path))
 
 
 def _tiles(system: System, rows: Rows) -> dict[str, str]:
     """The few facts to see first."""
-    steps = [row for row in rows if "steps_per_second" in row]
-    last = steps[-1] if steps else {}
+    speeds = [row["examples_per_second"] for row in rows if row.get("examples_per_second")]
+    last = next((row for row in reversed(rows) if "steps_per_second" in row), {})
     size = tree.count(abstract_state(system).params)
     tiles = {
         "steps": f"{max(row['step'] for row in rows):,}",
         "parameters": f"{size / 1e6:.3g} M" if size >= 1e5 else f"{size:,}",
         "examples per step": str(system.data.batch_size),
-        "examples per second": number(last.get("examples_per_second")),
+        "examples per second": number(float(np.median(speeds))) if speeds else "-",
     }
     for name, value in last.items():
         if name.startswith("loss/") and name.endswith("/total"):
@@ -108,7 +108,7 @@ def _examples(folder: pathlib.Path) -> list[tuple[str, Sample]]:
     """The examples of a folder with their tasks, from the JSON files that describe them."""
     found = []
     for path in sorted(folder.glob("*.json")):
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
         files = [folder / name for name in facts["files"] if (folder / name).is_file()]
         media = [f for f in files if f.suffix in _PLAYED and not f.name.endswith(".sheet.png")]
         if any(f.suffix in (".mp4", ".webm") for f in media):

@@ -85,10 +85,11 @@ def load(folder: pathlib.Path | str, *, data: bool = True) -> tuple[System, Stat
     template = abstract_state(system)
     expected = tree.flatten({"params": template.params, "mutable": template.mutable})
     _check(folder / TENSORS, tensors, expected)
+    step = int(facts["step"]) if facts.get("step", "").isdecimal() else 0  # of others' making
     leaves = {path: jnp.asarray(tensors[path], leaf.dtype) for path, leaf in expected.items()}
     found = tree.unflatten(leaves)
     return system, State(
-        step=jnp.asarray(int(facts.get("step", 0)), jnp.int32),
+        step=jnp.asarray(step, jnp.int32),
         params=found["params"],
         opt={},
         ema={},
