@@ -23,6 +23,8 @@ from tests.harness import begin
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = f"{ROOT}/configs/quickstart.py:tiny"
 
+ADAMW = "{'_target_': 'mmjax.training.optimiser:AdamW', 'schedule': {'peak': 0.01}}"
+SMALL = ["networks.denoiser.depth=1", f"updates.all.optimiser={ADAMW}"]  # quick to compile
 TERMS = ("loss/audio", "loss/video")
 
 
@@ -81,7 +83,7 @@ def cached(folder):
 
 def losses(*overrides, steps=3):
     """The first losses of the tiny quickstart."""
-    system = build(configs.load(TINY, ["networks.denoiser.depth=1", *overrides]))
+    system = build(configs.load(TINY, [*SMALL, *overrides]))
     pipeline = make_pipeline(system)
     step, state = begin(system, pipeline.batch(0))
     found = []
