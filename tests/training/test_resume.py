@@ -88,7 +88,7 @@ def test_five_kills_change_nothing(uninterrupted, tmp_path):
         wait_for_step(tmp_path, process, moments.choice([0, number * 3, number * 4]))
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
     finish(start(tmp_path))
     assert_same(tmp_path, uninterrupted)
 
