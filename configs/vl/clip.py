@@ -6,8 +6,8 @@ Radford et al., "Learning Transferable Visual Models From Natural Language Super
 
 Command:  mmjax train --config configs/vl/clip.py:digits --workdir runs/clip
 Hardware: ``digits`` takes minutes on two CPU cores; ``B/32`` was trained on 256 accelerators.
-Expected: ``digits``: among 64 pairs, of which many show one digit, the right caption comes first for
-          56 % of training pictures and 13 % of hands never seen; protocol: last step (600).
+Expected: ``digits``: among 64 pairs, many of which show one digit, the right caption comes first
+          for 56 % of training pictures and 13 % of hands never seen; protocol: last step (600).
 Data:     ``digits`` and ``tiny`` read scikit-learn's handwriting; the others pictures with captions
           of your own in ``data/pairs/train`` and ``.../test`` (--config.data.train.root=...).
 Deviates: the published sizes read text as bytes here, not as byte pairs.
