@@ -79,7 +79,7 @@ def test_the_loss_is_the_training_objectives_mean(system, state, examiner):
     sums, key = {}, named(jax.random.key(0), "loss")
 
     @jax.jit
-    def reduced(batch, key):
+    def reduced(state, batch, key):
         ctx = sampling_context(system, state)
         prepared = system.objective.prepare(ctx, batch, named(key, "prepare"))
         terms, _ = system.objective.terms(ctx, prepared, named(key, "update", "all"), "all")
@@ -87,7 +87,7 @@ def test_the_loss_is_the_training_objectives_mean(system, state, examiner):
 
     for index, batch in enumerate(batches):
         arrays = {name: value for name, value in batch.items() if value.dtype != object}
-        for name, pair in reduced(arrays, named(key, index)).items():
+        for name, pair in reduced(state, arrays, named(key, index)).items():
             sums[name] = sums.get(name, 0) + np.array(pair)
     assert found["loss"] == pytest.approx(sums["loss"][0] / 2, rel=1e-4)
     total, count = sums["loss/video"]
