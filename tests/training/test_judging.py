@@ -60,9 +60,7 @@ def test_held_out_batches_carry_the_truth_in_the_sources_order(system):
     np.testing.assert_array_equal(batch["video"], [record["video"] for record in records])
     np.testing.assert_array_equal(batch["events"], [record["events"] for record in records])
     assert batch["caption"].tolist() == [record["text"] for record in records]
-    words = [
-        " ".join(text.replace(",", " ").replace(":", " ").split()) for text in batch["caption"]
-    ]
+    words = [" ".join(split_words(text)) for text in batch["caption"]]
     assert readable(system, "text", batch["text"]).tolist() == words
     assert readable(system, "video", batch["video"]) is batch["video"]
 
