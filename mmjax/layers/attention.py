@@ -1,8 +1,9 @@
-"""Scaled dot-product attention: grouped queries, masks, rows that see nothing, one fast path."""
+"""Scaled dot-product attention: grouped queries, masks, rows that see nothing."""
 
 import jax
 import jax.numpy as jnp
 
+from mmjax.layers.linear import settled
 from mmjax.typing import Array, Bool, Float
 
 _HIDDEN = -1e30  # finite, so that a row that sees nothing has no NaN on its way to zero
@@ -24,12 +25,13 @@ def attention(
       values: ``G`` heads.
       mask: true where a query may see a key, broadcastable to ``[B, 1, N, M]``; None: everywhere.
         A query that sees no key gives zeros.
-      higher_order: use the plain form, whose derivative can itself be differentiated (``jvp`` and
-        second derivatives fail through the default's hand-written gradient).
+      higher_order: leave the derivative to JAX, so that it can itself be differentiated (``jvp``
+        and second derivatives fail through the default's hand-written gradient).
 
-    The default's gradient keeps the softmax and the output, and needs no pass over the scores to
-    renormalise (Dao et al. 2022, appendix B.2); heads come first and keys are transposed once, so
-    that no matrix product of either pass transposes a large operand.
+    Both forms divide by the sum of the weights after the product with the values, on ``[N, D]``
+    rather than ``[N, M]`` numbers. The default's gradient keeps the undivided weights and the
+    output, which gives each row's inner product with its gradient (Dao et al. 2022, appendix B.2),
+    and multiplies no transpose of an ``[N, M]`` matrix, which costs twice the time on a CPU.
     """
     batch, length, heads, size = queries.shape
     groups = keys.shape[2]
@@ -37,32 +39,35 @@ def attention(
         raise ValueError(f"{heads} query heads do not share {groups} key heads evenly")
     q = (queries * size**-0.5).reshape(batch, length, groups, heads // groups, size)
     q = q.transpose(0, 2, 3, 1, 4).reshape(batch, groups, -1, size)  # rows: share, then token
-    k = keys.transpose(0, 2, 3, 1)
+    k = keys.transpose(0, 2, 1, 3)
     v = values.transpose(0, 2, 1, 3)
     out = (_plain if higher_order else _fast)(q, k, v, mask)
     out = out.reshape(batch, groups, heads // groups, length, size)
     return out.transpose(0, 3, 1, 2, 4).reshape(batch, length, heads, size)
 
 
-def _weights(q: Array, k: Array, mask: Array | None) -> Array:
-    """Softmax of ``q [B, G, RN, D]`` times ``k [B, G, D, M]`` over the visible keys, float32."""
-    scores = jnp.matmul(q, k, preferred_element_type=jnp.float32)
-    if mask is None:
-        return jax.nn.softmax(scores, axis=-1)
-    rows = scores.shape  # the mask has one row per token, shared by the queries of a group
-    tokens = mask.shape[-2]
-    if tokens > 1:
-        scores = scores.reshape(*rows[:2], rows[2] // tokens, tokens, rows[3])
-        mask = mask[:, :, None]
-    scores = jnp.where(mask, scores, _HIDDEN)
-    top = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
-    weights = jnp.where(mask, jnp.exp(scores - top), 0.0)
-    total = jnp.sum(weights, axis=-1, keepdims=True)
-    return (weights / jnp.where(total > 0, total, 1.0)).reshape(rows)
-
-
 def _plain(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
-    return jnp.matmul(_weights(q, k, mask).astype(v.dtype), v)
+    return _forward(q, k, v, mask)[0]
+
+
+def _forward(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Array, Array]:
+    """The output ``[B, G, RN, D]``, the undivided weights ``[B, G, RN, M]``, one over their sum."""
+    scores = _product(q, jnp.matrix_transpose(k))
+    if mask is not None:
+        rows, tokens = scores.shape, mask.shape[-2]
+        if tokens > 1:  # the mask has one row per token, shared by the queries of a group
+            scores = scores.reshape(*rows[:2], rows[2] // tokens, tokens, rows[3])
+            mask = mask[:, :, None]
+        scores = jnp.where(mask, scores, _HIDDEN).reshape(rows)
+    top = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
+    weights = jnp.exp(scores - top)
+    scale = jnp.where(top > _HIDDEN, 1 / jnp.sum(weights, axis=-1, keepdims=True), 0.0)
+    weights = weights.astype(v.dtype)
+    return (_product(weights, v) * scale).astype(v.dtype), weights, scale
+
+
+def _product(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
 
 
 @jax.custom_vjp
@@ -71,21 +76,21 @@ def _fast(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
 
 
 def _fast_forward(q: Array, k: Array, v: Array, mask: Array | None):
-    weights = _weights(q, k, mask).astype(v.dtype)
-    out = jnp.matmul(weights, v)
-    return out, (q, k, v, weights, out)
+    out, weights, scale = _forward(q, k, v, mask)
+    return out, (q, k, v, weights, scale, out)
 
 
 def _fast_backward(saved, gradient: Array):
-    q, k, v, weights, out = saved
+    q, k, v, weights, scale, out = saved
     transpose = jnp.matrix_transpose
-    grad_v = jnp.matmul(transpose(weights), gradient)
-    grad_weights = jnp.matmul(gradient, transpose(v), preferred_element_type=jnp.float32)
-    shared = jnp.sum((gradient * out).astype(jnp.float32), axis=-1, keepdims=True)
-    grad_scores = (weights * (grad_weights - shared)).astype(q.dtype)
-    grad_q = jnp.matmul(grad_scores, transpose(k))
-    grad_k = jnp.matmul(transpose(q), grad_scores)
-    return grad_q, grad_k, grad_v, None
+    scaled = (gradient * scale).astype(v.dtype)
+    shared = jnp.sum((scaled * out).astype(jnp.float32), axis=-1, keepdims=True)
+    grad_scores = weights * (_product(scaled, transpose(v)) - shared)
+    grad_scores = grad_scores.astype(q.dtype)
+    grad_q = jnp.matmul(grad_scores, k)
+    grad_k = settled(jnp.matmul(settled(transpose(q)), grad_scores))
+    grad_v = settled(jnp.matmul(settled(transpose(scaled)), weights))
+    return grad_q, transpose(grad_k), transpose(grad_v), None
 
 
 _fast.defvjp(_fast_forward, _fast_backward)

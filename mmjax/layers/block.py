@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.layers.attention import attention
+from mmjax.layers.linear import Linear
 from mmjax.layers.mlp import Mlp
 from mmjax.layers.modulation import Modulation, Spread, modulate
 from mmjax.layers.norm import Norm
@@ -70,8 +71,8 @@ class Shared:
     context_mask: Bool[Array, "..."] | None = None
 
 
-def _linear(features: int, spec: BlockSpec) -> nn.Dense:
-    return nn.Dense(features, dtype=spec.dtype, kernel_init=nn.initializers.xavier_uniform())
+def _linear(features: int, spec: BlockSpec, name: str | None = None) -> Linear:
+    return Linear(features, spec.dtype, spec.higher_order, name=name)
 
 
 class Heads(nn.Module):
@@ -91,8 +92,7 @@ class Heads(nn.Module):
     def __call__(self, x: Float[Array, "B N D"]) -> Float[Array, "B N K h"]:
         """``x`` as ``count`` heads a token."""
         size = self.spec.head_size
-        init = nn.initializers.xavier_uniform()
-        x = nn.Dense(self.count * size, dtype=self.spec.dtype, kernel_init=init, name="linear")(x)
+        x = _linear(self.count * size, self.spec, name="linear")(x)
         x = x.reshape(*x.shape[:-1], self.count, size)
         if self.normalised and self.spec.qk_norm:
             x = Norm("rms", name="norm")(x)
@@ -125,7 +125,8 @@ class Lane(nn.Module):
         if self.cross:
             self.cross_attention = CrossAttention(spec, self.width)
         self.mlp_norm = Norm(spec.norm, affine, spec.norm_eps)
-        self.mlp = Mlp(int(spec.mlp_ratio * self.width), spec.activation, spec.dtype)
+        hidden = int(spec.mlp_ratio * self.width)
+        self.mlp = Mlp(hidden, spec.activation, spec.dtype, spec.higher_order)
         if self.spread is not None:
             self.modulation = Modulation(6, self.spread, spec.dtype)
 
@@ -186,9 +187,7 @@ class CrossAttention(nn.Module):
                 self.put_variable("cache", "value", values)
         y = attention(queries, keys, values, shared.context_mask, higher_order=spec.higher_order)
         y = y.reshape(*x.shape[:-1], -1)
-        return nn.Dense(
-            self.width, dtype=spec.dtype, kernel_init=nn.initializers.xavier_uniform(), name="out"
-        )(y)
+        return _linear(self.width, spec, name="out")(y)
 
 
 class Block(nn.Module):

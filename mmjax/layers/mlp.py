@@ -5,6 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
+from mmjax.layers.linear import Linear
 from mmjax.typing import Array, Float
 
 ACTIVATIONS: dict[str, Callable] = {
@@ -21,17 +22,17 @@ class Mlp(nn.Module):
     Attributes:
       hidden: channels between the two maps.
       activation: a key of ``ACTIVATIONS``.
-      dtype: type of the computation; parameters stay float32.
+      dtype, higher_order: see :class:`mmjax.layers.linear.Linear`.
     """
 
     hidden: int
     activation: str = "gelu_tanh"
     dtype: str = "float32"
+    higher_order: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "*P D"]) -> Float[Array, "*P D"]:
         """The transformed ``x``, same shape."""
-        init = nn.initializers.xavier_uniform()
-        y = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=init, name="up")(x)
+        y = Linear(self.hidden, self.dtype, self.higher_order, name="up")(x)
         y = ACTIVATIONS[self.activation](y)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, kernel_init=init, name="down")(y)
+        return Linear(x.shape[-1], self.dtype, self.higher_order, name="down")(y)
