@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mmjax import config as configs
+from mmjax.codecs.words import split_words
 from mmjax.errors import UserError
 from mmjax.evaluation.evaluator import HEADLINE, Evaluation, Task
 from mmjax.rng import named
