@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mmjax.errors import UserError
+from mmjax.training.memory import keep_freed_memory
 
 VERBS = {
     "train": "train a config, or go on with a run",
@@ -30,6 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
+    keep_freed_memory()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     arguments, overrides = split_overrides(arguments)
     parser = _parser(arguments)
