@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
     XLA asks for the temporary buffers of a computation each time it runs. glibc by default maps
     large ones afresh, and the system then fills them with zeros page by page: a quarter of the CPU
     time of a training step of hundreds of megabytes. To be called before JAX starts its threads,
-    each of which would otherwise have an arena of its own. Nothing is done outside Linux with glibc.
+    each of which would otherwise have an arena of its own. Elsewhere than on glibc nothing is done.
     """
     if not sys.platform.startswith("linux"):
         return False
