@@ -24,7 +24,7 @@ FRAMES, SIDE, FPS, RATE, HOP = 24, 24, 12.5, 8000, 128
 SHIFT = 5.0
 VARIANTS = {
     # width, depth, heads, patch of the video, steps, batch
-    "full": (192, 4, 6, (2, 24, 24), 2_000, 32),
+    "full": (192, 4, 6, (2, 12, 12), 6_000, 32),
     "fast": (192, 4, 6, (2, 24, 24), 600, 32),
     "tiny": (48, 2, 2, (4, 12, 12), 8, 8),
 }
@@ -60,7 +60,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     }  # fmt: skip
     config.streams = {
         "text": {
-            "order": 0, "modality": "text", "codec": "words", "drop_rate": 0.4,
+            "order": 0, "modality": "text", "codec": "words", "drop_rate": 0.5,
             "process": {"_target_": "mmjax.processes.clean:Clean"},
         },
         "video": {
@@ -111,16 +111,21 @@ def get_config(variant: str = "full") -> ConfigDict:
             }
         }
     }  # fmt: skip
+    digits = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits"}
+    one = {**digits, "split": "train"}
     config.data = {
-        "train": {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": "train"},
-        "evaluation": {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": "test"},
+        "train": one if variant != "full" else {
+            "_target_": "mmjax.data.mixture:Mixture",
+            "sources": {"one digit": one, "several": {**one, "digits": (2, 3)}},
+            "weights": {"one digit": 4, "several": 1},
+        },
+        "evaluation": {**digits, "split": "test"},
         "batch_size": batch, "workers": 0,
     }  # fmt: skip
     config.train = {
         "steps": steps, "ema": 0.998 if variant == "full" else 0.99,
         "log_every": 20, "save_every": 500, "preview_every": 2000 if variant == "full" else 0,
     }  # fmt: skip
-    held_out = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": "test"}
     metrics = "mmjax.evaluation.metrics"
     config.evaluation = {
         "clips": 200 if variant == "full" else 64, "batch_size": 50 if variant == "full" else 32,
@@ -131,8 +136,8 @@ def get_config(variant: str = "full") -> ConfigDict:
             "image_to_both": {"prefix": ("video",), "want": ("video", "audio")},
         },
         "sets": {
-            "two digits": {**held_out, "digits": (2, 2)},
-            "three digits": {**held_out, "digits": (3, 3)},
+            "two digits": {**digits, "split": "test", "digits": (2, 2)},
+            "three digits": {**digits, "split": "test", "digits": (3, 3)},
         },
         "shuffle": ("audio",),
         "columns": (
