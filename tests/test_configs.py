@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from mmjax import tree
-from mmjax.codecs.latents import Latents
 from mmjax.training.batches import make_pipeline
 from mmjax.training.restore import abstract_state
 from tests.tiny import FOLDER, NAMES, load, logged, tiny
@@ -17,7 +16,7 @@ SIZES = {
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
     "image/gan": 3_576_704 + 2_765_568,
     "image/kl_vae": 83_653_863,
-    "quickstart": 3_848_256,
+    "quickstart": 3_515_616,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
     "vl/clip": 151_277_313,
     "vl/clip:B/16": 149_620_737,
@@ -51,7 +50,7 @@ def test_header(name):
 def test_builds(name, own_data):
     """The full form builds, so that no field is unread, and its data fit what it declares."""
     system = load(name)
-    if any(isinstance(codec, Latents) for codec in system.codecs.values()):
+    if system.data.train is None:
         return  # it trains on a cache that another run makes, see tests/data/test_cache.py
     record = make_pipeline(system).transform(system.data.train[0])
     for field, modality in system.modalities.items():

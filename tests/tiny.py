@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from mmjax import config as configs
+from mmjax.builder import TARGET
 from mmjax.training.batches import make_pipeline
-from mmjax.training.restore import untrained
+from mmjax.training.restore import untrained, without_data
 from mmjax.training.step import make_step
 from mmjax.training.system import System, build
 from tests.harness import mean
@@ -24,8 +25,13 @@ STEPS = 30
 
 
 def load(name: str, variant: str = "") -> System:
-    """The system of a config such as ``image/gan``, in its full form or in a variant."""
-    return build(configs.load(f"{FOLDER}/{name}.py" + (variant and f":{variant}")))
+    """The system of a config such as ``image/gan``, in its full form or in a variant.
+
+    Caches of latents, which other runs make, are left out.
+    """
+    config = configs.load(f"{FOLDER}/{name}.py" + (variant and f":{variant}"))
+    cached = configs.plain(config)["data"]["train"][TARGET] == "mmjax.data.cache:Cached"
+    return build(without_data(config) if cached else config)
 
 
 @functools.cache

@@ -112,7 +112,7 @@ class Examiner:
 def describe(system: System, state: State) -> dict[str, Any]:
     """What the figures of a model depend on: its step, config, sampler and average."""
     sampler = {k: v for k, v in system.config.get("sampler", {}).items() if k != "_target_"}
-    kind = type(system.sampler).__name__
+    kind = "none" if system.sampler is None else type(system.sampler).__name__
     return {
         "step": int(state.step),
         "config": configs.digest(system.config),
