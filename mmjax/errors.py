@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class ToldElsewhere(UserError):
+    """A mistake that another process of the run has met, and has told the user about."""

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mmjax.errors import UserError
+from mmjax.errors import ToldElsewhere, UserError
 from mmjax.training.memory import keep_freed_memory
 
 VERBS = {
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         if options.debug:
             raise
-        print(f"mmjax {options.verb}: {_line(error)}", file=sys.stderr)
+        if not isinstance(error, ToldElsewhere):
+            print(f"mmjax {options.verb}: {_line(error)}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
         if options.debug:

@@ -3,13 +3,19 @@
 import signal
 import threading
 
+from mmjax.sharding.peers import Peers
+
 
 class Interrupt:
-    """While open, SIGTERM and SIGINT set a flag; a second SIGINT interrupts as usual."""
+    """While open, SIGTERM and SIGINT ask the run to stop; a second SIGINT interrupts as usual.
 
-    def __init__(self):
+    With other processes, a request to one of them stops all, at the same step.
+    """
+
+    def __init__(self, peers: Peers | None = None):
         """Nothing is caught yet."""
-        self.requested = False
+        self._peers = peers
+        self._noted = False
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
@@ -24,7 +30,14 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    @property
+    def requested(self) -> bool:
+        """Whether to stop here and now; to be asked equally often on every process."""
+        return self._noted if self._peers is None else self._peers.stop_now()
+
     def _note(self, number, frame) -> None:
-        if self.requested and number == signal.SIGINT:
+        if self._noted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.requested = True
+        self._noted = True
+        if self._peers is not None:
+            self._peers.request_stop()
