@@ -1,109 +1,192 @@
-"""Saving and restoring the state: asynchronous, atomic, the newest good step first."""
+"""Saving and restoring the state: asynchronous, atomic, checked, the newest good step first."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import logging
 import pathlib
+import shutil
+from collections.abc import Callable, Iterator
 
 import jax
 import orbax.checkpoint as ocp
 
 from mmjax.errors import UserError
+from mmjax.training import manifest
+from mmjax.training.manifest import Damaged
 from mmjax.training.state import State
+
+_TEMPORARY = "*.orbax-checkpoint-tmp*"
 
 
 class Checkpoints:
-    """The checkpoints of a workdir.
+    """The checkpoints of a workdir: a folder per step, and its manifest beside it.
 
-    Saving returns once the arrays are copied; writing goes on behind, and a step folder gets its
-    name only when it is complete. An error of the writing surfaces at the next call.
+    Saving returns once the arrays are copied. A thread goes on from there: it waits until the
+    folder has its name, reads every file once more for the manifest, and only then removes what is
+    older than the ``keep`` newest. (Orbax's own callback runs before the folder has its name, on
+    the first process alone.) An error of that thread surfaces at the next call.
     """
 
     def __init__(self, folder: pathlib.Path, keep: int):
         """Opens or creates ``folder``; the newest ``keep`` steps are kept."""
         logging.getLogger("absl").setLevel(logging.ERROR)
-        self.folder = folder.absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self.folder, self.keep = folder.absolute(), keep
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._orbax = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._finishing: concurrent.futures.Future | None = None
 
     def save(self, state: State) -> None:
-        """Begins to save ``state`` under its step; does nothing if that step is there already."""
-        step = int(state.step)
-        if step in self._manager.all_steps():
-            return
-        with self._readable_errors(f"step {step}"):
-            self._manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
-
-    def steps(self) -> list[int]:
-        """The steps that are complete, oldest first."""
-        return sorted(self._manager.all_steps())
-
-    def restore(self, abstract: State, step: int) -> State:
-        """The state saved at ``step``, in the structure, shapes and dtypes of ``abstract``."""
-        target = jax.tree.map(_on_device, _as_dict(abstract))
-        try:
-            restored = self._manager.restore(step, args=ocp.args.StandardRestore(target))
-        except Exception as error:  # Orbax raises many types for damaged files
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
-            raise UserError(
-                f"{self.folder / str(step)}: checkpoint cannot be restored ({reason}); "
-                "remove that folder to go on from the step before"
-            ) from error
-        return State(**restored)
-
-    def restore_newest(self, abstract: State, warn) -> State | None:
-        """The newest state that can be restored; ``warn`` gets a line for each that cannot.
-
-        Returns None where there is no checkpoint at all.
+        """Begins to save ``state`` under its step; does nothing if that step is there already.
 
         Raises:
-          UserError: there are checkpoints, and none of them is readable.
+          UserError: it cannot be written, or what was saved before could not.
         """
-        steps = self.steps()
-        for step in reversed(steps):
-            try:
-                return self.restore(abstract, step)
-            except UserError as error:
-                last = error
-                warn(str(error))
-        if steps:
-            raise UserError(
-                f"{self.folder}: none of its {len(steps)} checkpoints is readable"
-            ) from last
-        return None
+        self.wait()
+        folder = self._path(int(state.step))
+        if folder.exists():
+            return
+        with _one_line(folder):
+            manifest.begin(folder)
+            self._orbax.save(folder, args=ocp.args.StandardSave(_as_dict(state)))
+        self._finishing = self._thread.submit(self._finish, folder)
 
-    def drop_after(self, step: int) -> None:
-        """Deletes steps newer than ``step``: damaged ones that were stepped over."""
-        for newer in [s for s in self.steps() if s > step]:
-            self._manager.delete(newer)
+    def raise_errors(self) -> None:
+        """Raises what has gone wrong in saving until now; never waits."""
+        if self._finishing is not None and self._finishing.done():
+            self.wait()
 
     def wait(self) -> None:
-        """Returns when everything is on disk."""
-        with self._readable_errors("writing"):
-            self._manager.wait_until_finished()
+        """Returns when everything is on disk, with its manifest."""
+        if self._finishing is not None:
+            finishing, self._finishing = self._finishing, None
+            finishing.result()
 
     def close(self) -> None:
         """Waits and closes."""
-        self.wait()
-        self._manager.close()
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+            self._orbax.close()
 
-    def _readable_errors(self, what: str):
-        return _disk_errors(self.folder, what)
+    def steps(self) -> list[int]:
+        """The steps that have a folder, oldest first."""
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
 
+    def restore(self, abstract: State, step: int) -> State:
+        """The state saved at ``step``, in the structure, shapes and dtypes of ``abstract``.
 
-class _disk_errors:
-    """Turns an OSError of a save into one line; the steps already on disk stay as they are."""
+        Raises:
+          Damaged: a file of it is not what was written.
+          UserError: it holds other arrays than ``abstract``; the message names the first.
+        """
+        folder = self._path(step)
+        manifest.verify(folder)
+        target = jax.tree.map(_on_device, _as_dict(abstract))
+        try:
+            found = _leaves(self._orbax.metadata(folder).item_metadata.tree)
+            _require_same(folder, found, _leaves(target))
+            restored = self._orbax.restore(folder, args=ocp.args.StandardRestore(target))
+        except UserError:
+            raise
+        except Exception as error:  # Orbax raises many types
+            raise Damaged(f"{folder}: cannot be restored ({_first_line(error)})") from error
+        return State(**restored)
 
-    def __init__(self, folder: pathlib.Path, what: str):
-        self.folder, self.what = folder, what
+    def restore_newest(
+        self, abstract: State, warn: Callable[[str], object], *, at_most: int | None = None
+    ) -> State | None:
+        """The newest state that can be trusted; ``warn`` gets a line for each that cannot.
 
-    def __enter__(self):
-        return self
+        Args:
+          abstract: its structure, shapes and dtypes.
+          warn: called with what is wrong with a step that is stepped over.
+          at_most: the newest step that is wanted; None for any.
 
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, OSError) or "No space left" in str(error):
+        Returns:
+          None where there is no such checkpoint, but for ones that were never finished.
+
+        Raises:
+          UserError: there are checkpoints, and none of them can be used.
+        """
+        steps = [s for s in self.steps() if at_most is None or s <= at_most]
+        lost = []
+        for step in reversed(steps):
+            try:
+                return self.restore(abstract, step)
+            except Damaged as error:
+                warn(f"{error}; step {step} is not used")
+                if not manifest.unfinished(self._path(step)):
+                    lost.append(error)
+        if lost:
             raise UserError(
-                f"{self.folder}: {self.what} could not be saved ({error}); earlier steps are intact"
-            ) from error
+                f"{self.folder}: none of its {len(lost)} checkpoints can be used; the newest: "
+                f"{lost[0]}"
+            )
+        return None
+
+    def drop_after(self, step: int) -> None:
+        """Deletes steps newer than ``step``, which were stepped over, and what never was one."""
+        if jax.process_index():
+            return
+        for path in self.folder.glob(_TEMPORARY):
+            shutil.rmtree(path, ignore_errors=True)
+        self._delete([newer for newer in self.steps() if newer > step])
+
+    def _finish(self, folder: pathlib.Path) -> None:
+        with _one_line(folder):
+            self._orbax.wait_until_finished()
+            manifest.seal(folder)
+            if jax.process_index() == 0:
+                complete = [step for step in self.steps() if manifest.sealed(self._path(step))]
+                kept = complete[-self.keep :]
+                self._delete([step for step in self.steps() if step < kept[0]])
+
+    def _delete(self, steps: list[int]) -> None:
+        for step in steps:
+            manifest.remove(self._path(step))
+            shutil.rmtree(self._path(step))
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self.folder / str(step)
+
+
+@contextlib.contextmanager
+def _one_line(folder: pathlib.Path) -> Iterator[None]:
+    """Turns what goes wrong in saving into one line; earlier steps are intact in any case."""
+    try:
+        yield
+    except Exception as error:  # a full disk alone comes as several types
+        raise UserError(
+            f"{folder}: could not be saved ({_first_line(error)}); earlier steps are intact"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[0][:200]
+
+
+def _require_same(folder: pathlib.Path, found: dict[str, str], wanted: dict[str, str]) -> None:
+    """Names the first array that differs; Orbax itself would cast it to the type that is wanted."""
+    for path in [*wanted, *found]:
+        there, here = found.get(path), wanted.get(path)
+        if there != here:
+            raise UserError(
+                f"{folder}: {path} is {there or 'missing'} there, and this config "
+                f"{f'makes it {here}' if here else 'has none'}; was it saved with another config?"
+            )
+
+
+def _leaves(tree) -> dict[str, str]:
+    """Dtype and shape of the arrays of nested dictionaries and lists, by path."""
+    found = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype} {list(leaf.shape)}"
+        for path, leaf in found
+        if hasattr(leaf, "shape")
+    }
 
 
 def _as_dict(state: State) -> dict:
