@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import json
 import logging
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from mmjax.errors import UserError
+from mmjax.sharding.multihost import is_main, on_main, share
 from mmjax.training import manifest
 from mmjax.training.manifest import Damaged
 from mmjax.training.state import State
@@ -111,9 +113,9 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, and none of them can be used.
         """
-        steps = [s for s in self.steps() if at_most is None or s <= at_most]
+        steps = json.loads(share("steps of the checkpoints", json.dumps(self.steps()))[0])
         lost = []
-        for step in reversed(steps):
+        for step in reversed([s for s in steps if at_most is None or s <= at_most]):
             try:
                 return self.restore(abstract, step)
             except Damaged as error:
@@ -129,17 +131,19 @@ class Checkpoints:
 
     def drop_after(self, step: int) -> None:
         """Deletes steps newer than ``step``, which were stepped over, and what never was one."""
-        if jax.process_index():
-            return
-        for path in self.folder.glob(_TEMPORARY):
-            shutil.rmtree(path, ignore_errors=True)
-        self._delete([newer for newer in self.steps() if newer > step])
+
+        def drop():
+            for path in self.folder.glob(_TEMPORARY):
+                shutil.rmtree(path, ignore_errors=True)
+            self._delete([newer for newer in self.steps() if newer > step])
+
+        on_main("removal of checkpoints", drop)
 
     def _finish(self, folder: pathlib.Path) -> None:
         with _one_line(folder):
             self._orbax.wait_until_finished()
             manifest.seal(folder)
-            if jax.process_index() == 0:
+            if is_main():
                 complete = [step for step in self.steps() if manifest.sealed(self._path(step))]
                 kept = complete[-self.keep :]
                 self._delete([step for step in self.steps() if step < kept[0]])

@@ -7,19 +7,14 @@ and zeroed blocks without an error.
 """
 
 import hashlib
-import itertools
 import pathlib
-
-import jax
-import orbax.checkpoint as ocp
 
 from mmjax.errors import UserError
 from mmjax.files import write_text
+from mmjax.sharding.multihost import is_main, share, whoami
 
 _UNFINISHED = "# this checkpoint is being written\n"
 _LAST = "# sha256 of the lines above: "
-_LIMIT = 20 * 60 * 1000  # milliseconds that processes wait for each other's checksums
-_barriers = itertools.count()
 
 
 class Damaged(UserError):
@@ -28,7 +23,7 @@ class Damaged(UserError):
 
 def begin(folder: pathlib.Path) -> None:
     """Marks ``folder`` as being written, before it gets its name."""
-    if jax.process_index() == 0:
+    if is_main():
         write_text(_path(folder), _UNFINISHED)
 
 
@@ -37,11 +32,9 @@ def seal(folder: pathlib.Path) -> None:
 
     Every process calls this and reads its share of the files; the first one writes.
     """
-    lines = _checksums(folder, _share(files(folder)))
-    if jax.process_count() > 1:
-        lines = _gathered(folder, lines)
-    if jax.process_index() == 0:
-        text = "".join(sorted(lines))
+    own = "".join(_checksums(folder, _part(files(folder))))
+    text = "".join(share("checksums of a checkpoint", own))
+    if is_main():
         write_text(_path(folder), f"{text}{_LAST}{_hex(text.encode())}\n")
 
 
@@ -58,20 +51,16 @@ def unfinished(folder: pathlib.Path) -> bool:
 
 
 def verify(folder: pathlib.Path) -> None:
-    """Reads this process's share of the files and compares their checksums.
+    """Compares the checksums of all files with the manifest.
+
+    Every process calls this and reads its share of the files; what one finds, all raise.
 
     Raises:
       Damaged: the manifest cannot be used, or a file is missing or not what was written.
     """
-    for expected, name in _share(_read(folder)):
-        path = folder.parent / name
-        try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise Damaged(f"{path}: cannot be read ({error.strerror})") from error
-        if found != expected:
-            raise Damaged(f"{path}: is damaged (its checksum is not that of {_path(folder).name})")
+    found = share("verification of a checkpoint", _problem(folder))
+    if problem := next(filter(None, found), None):
+        raise Damaged(problem)
 
 
 def remove(folder: pathlib.Path) -> None:
@@ -100,34 +89,34 @@ def _read(folder: pathlib.Path) -> list[tuple[str, str]]:
 
 
 def _checksums(folder: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:
-    lines = []
-    for path in paths:
-        with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{checksum}  {path.relative_to(folder.parent).as_posix()}\n")
-    return lines
+    return [f"{_checksum(p)}  {p.relative_to(folder.parent).as_posix()}\n" for p in paths]
 
 
-def _gathered(folder: pathlib.Path, lines: list[str]) -> list[str]:
-    """The lines of all processes, on the first; they pass through files beside the folder."""
-
-    def part(process: int) -> pathlib.Path:
-        return folder.parent / f".{folder.name}.part{process}"
-
-    write_text(part(jax.process_index()), "".join(lines))
-    wait = ocp.multihost.get_barrier_sync_fn()
-    wait(key=f"checksums of {folder.name}, {next(_barriers)}", timeout_ms=_LIMIT)
-    if jax.process_index():
-        return []
-    parts = [part(process) for process in range(jax.process_count())]
-    lines = [line for path in parts for line in path.read_text().splitlines(keepends=True)]
-    for path in parts:
-        path.unlink()
-    return lines
+def _checksum(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _share(items: list) -> list:
-    return items[jax.process_index() :: jax.process_count()]
+def _problem(folder: pathlib.Path) -> str:
+    """What is wrong with this process's share of the files; empty if nothing is."""
+    try:
+        expected = _read(folder)
+    except Damaged as error:
+        return str(error)
+    for checksum, name in _part(expected):
+        path = folder.parent / name
+        try:
+            found = _checksum(path)
+        except OSError as error:
+            return f"{path}: cannot be read ({error.strerror})"
+        if found != checksum:
+            return f"{path}: is damaged (its checksum is not that of {_path(folder).name})"
+    return ""
+
+
+def _part(items: list) -> list:
+    process, processes = whoami()
+    return items[process::processes]
 
 
 def _path(folder: pathlib.Path) -> pathlib.Path:
