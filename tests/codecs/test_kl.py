@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mmjax import tree
-from mmjax.codecs.kl import AutoencoderKL, DiagonalNormal
+from mmjax.codecs.kl import AutoencoderKL
+from mmjax.codecs.posterior import DiagonalNormal
 from mmjax.errors import UserError
 
 TINY = AutoencoderKL(channels=1, widths=(8, 16), blocks=1, latents=2, groups=4)

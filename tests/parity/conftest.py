@@ -53,7 +53,7 @@ def exact_products():
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def randomise(torch):
     """Fills parameters that start constant (gates, biases, scales) with noise; returns the module.
 

@@ -1,0 +1,56 @@
+"""What the parity tests of codecs share: layouts, folders, and weights that go and come back."""
+
+import json
+import pathlib
+import warnings
+
+import numpy as np
+import safetensors
+
+from mmjax.interop import load_pretrained, save_pretrained
+
+
+def first(array):
+    """A channels-last array as a PyTorch tensor with channels first."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.asarray(array), -1, 1)))
+
+
+def last(tensor):
+    """A PyTorch tensor with channels first as a channels-last array."""
+    return np.moveaxis(tensor.detach().numpy(), 1, -1)
+
+
+def pull(module):
+    """The state dict as NumPy arrays."""
+    return {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
+
+
+def save(reference, folder):
+    """What the reference's own ``save_pretrained`` writes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reference.save_pretrained(folder)
+    return pathlib.Path(folder)
+
+
+def stored(folder):
+    """Names, types, shapes and bytes of every tensor of a folder."""
+    found = {}
+    for path in folder.glob("*.safetensors"):
+        with safetensors.safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        found |= {name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()}
+    return found
+
+
+def assert_round_trip(folder, scratch):
+    """Import, export, import: the same module, config and bytes."""
+    module, variables = load_pretrained(folder)
+    save_pretrained(module, variables, scratch / "export")
+    assert stored(scratch / "export") == stored(folder) != {}
+    configs = [json.loads((f / "config.json").read_text()) for f in (folder, scratch / "export")]
+    assert configs[1].items() >= configs[0].items()
+    again, _ = load_pretrained(scratch / "export")
+    assert again == module
