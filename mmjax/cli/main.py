@@ -15,7 +15,7 @@ VERBS = {
     "evaluate": "measure a run or weights on held-out data, beside real data",
     "report": "make one page of curves, samples and figures of a run",
     "data": "show the data of a config, write them as records, encode them beforehand",
-    "weights": "export a run's weights to a folder to pass on",
+    "weights": "pass a run's weights on; read and write public ones",
     "systems": "list every config with its size and the state of its gates",
 }
 MISTAKE, INTERRUPTED = 2, 130
