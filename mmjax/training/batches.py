@@ -8,14 +8,23 @@ from mmjax.data.transforms import Fields
 from mmjax.training.system import System
 
 
-def make_pipeline(system: System, *, bad_records: pathlib.Path | None = None) -> Pipeline:
-    """The training batches of a system; replaced records are listed in ``bad_records``."""
+def make_pipeline(
+    system: System,
+    *,
+    rows: tuple[int, int] | None = None,
+    bad_records: pathlib.Path | None = None,
+) -> Pipeline:
+    """The training batches of a system, or some of their rows (see :class:`Pipeline`).
+
+    Replaced records are listed in ``bad_records``.
+    """
     return Pipeline(
         system.data.train,
         Fields(system.modalities, host_codecs(system)),
         system.data.batch_size,
         seed=system.seed,
         workers=system.data.workers,
+        rows=rows,
         bad_records=bad_records,
         max_bad_share=system.data.max_bad_share,
     )

@@ -7,13 +7,13 @@ import jax
 import numpy as np
 
 from mmjax.errors import UserError
+from mmjax.sharding.mesh import make_mesh
 from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.interrupt import Interrupt
+from mmjax.training.placement import Placement, rows
 from mmjax.training.progress import Averages, Progress
-from mmjax.training.restore import zeros
-from mmjax.training.state import State, abstract_batch, init
-from mmjax.training.step import make_step
+from mmjax.training.state import State, abstract_batch
 from mmjax.training.system import System
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import Writer
@@ -47,7 +47,6 @@ def train(
       UserError: ``train.max_bad_steps`` non-finite steps in a row; the message names the term.
     """
     workdir.claim(system.config)
-    begin = begin or jax.jit(lambda batch: init(system, batch))
     run = _Run(system, workdir, begin, {"preview": preview, "evaluate": evaluate})
     try:
         return run.go()
@@ -60,11 +59,15 @@ class _Run:
 
     def __init__(self, system: System, workdir: Workdir, begin, hooks: Mapping[str, Hook | None]):
         self.system, self.workdir, self.hooks = system, workdir, hooks
-        self.pipeline = make_pipeline(system, bad_records=workdir.path / "bad_records.jsonl")
+        mesh, size = make_mesh(system.mesh), system.data.batch_size
+        self.pipeline = make_pipeline(
+            system, rows=rows(mesh, size), bad_records=workdir.path / "bad_records.jsonl"
+        )
+        self.placement = Placement(system, mesh, abstract_batch(self.pipeline.batch(0), size))
         self.checkpoints = Checkpoints(workdir.checkpoints, system.train.keep)
         self.state = self._restored_or(begin)
         start = int(self.state.step)
-        self.step = jax.jit(make_step(system), donate_argnums=0)
+        self.step = self.placement.jit_step()
         self.writer = Writer(workdir.path, step=start)
         self.averages = Averages()
         self.progress = Progress(start, system.train.steps, system.data.batch_size)
@@ -80,7 +83,8 @@ class _Run:
                     self._between_steps(step)
                 if interrupt.requested:
                     break
-                self.state, logged = self.step(self.state, next(batches))
+                batch = self.placement.put(next(batches))
+                self.state, logged = self.step(self.state, batch)
                 # The metrics of the step before are read while this one runs.
                 previous, self.pending = self.pending, (step + 1, logged)
                 self._digest(previous)
@@ -95,12 +99,11 @@ class _Run:
         self.writer.close()
         self.checkpoints.close()
 
-    def _restored_or(self, begin: Callable[[Batch], State]) -> State:
-        example = zeros(abstract_batch(self.pipeline.batch(0)))
-        abstract = jax.eval_shape(begin, example)
-        restored = self.checkpoints.restore_newest(abstract, lambda line: print(f"warning: {line}"))
+    def _restored_or(self, begin: Callable[[Batch], State] | None) -> State:
+        warn = lambda line: print(f"warning: {line}")  # noqa: E731
+        restored = self.checkpoints.restore_newest(self.placement.abstract, warn)
         if restored is None:
-            return begin(example)
+            return self.placement.begin(begin)
         self.checkpoints.drop_after(int(restored.step))
         return restored
 

@@ -143,6 +143,7 @@ def sampling_context(system: System, state: State) -> Context:
     return dataclasses.replace(ctx, params=ctx.ema)
 
 
-def abstract_batch(batch: Batch) -> Batch:
-    """Shapes and dtypes of a batch of NumPy arrays."""
-    return {k: jax.ShapeDtypeStruct(np.shape(v), np.asarray(v).dtype) for k, v in batch.items()}
+def abstract_batch(batch: Batch, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of the global batch of ``size`` rows, from this process's rows of it."""
+    arrays = {name: np.asarray(x) for name, x in batch.items()}
+    return {k: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype) for k, x in arrays.items()}

@@ -15,6 +15,7 @@ from mmjax.evaluation.evaluator import Evaluation
 from mmjax.objectives.base import Objective
 from mmjax.processes.base import Process
 from mmjax.samplers.base import Sampler
+from mmjax.sharding.mesh import MeshSpec
 from mmjax.streams import StreamSpec
 from mmjax.training.optimiser import Optimiser
 
@@ -123,7 +124,10 @@ class StreamConfig:
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """The parts of a run. ``config`` is what they were built from, as plain values."""
+    """The parts of a run. ``config`` is what they were built from, as plain values.
+
+    ``mesh_presets`` are meshes for kinds of chips, such as ``v5p``, that ``mmjax plan`` takes.
+    """
 
     name: str
     objective: Any
@@ -136,6 +140,8 @@ class System:
     streams: Mapping[str, StreamSpec] = dataclasses.field(default_factory=dict)
     sampler: Any = None
     evaluation: Evaluation = Evaluation()
+    mesh: MeshSpec = MeshSpec()
+    mesh_presets: Mapping[str, MeshSpec] = dataclasses.field(default_factory=dict)
     seed: int = 0
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
@@ -164,17 +170,15 @@ def build(config: Config, *, trusted: bool = True) -> System:
     updates = _children(config, "updates", options, kind=Update)
     parts = {
         "networks": _children(config, "networks", options),
+        "mesh_presets": _children(config, "mesh_presets", options, kind=MeshSpec),
         "objective": build_node(config["objective"], "config.objective", kind=Objective, **options),
         "updates": _ordered(updates),
         "data": build_node(config["data"], "config.data", kind=Data, **options),
         "train": build_node(config["train"], "config.train", kind=Train, **options),
     }
-    if "sampler" in config:
-        parts["sampler"] = build_node(config["sampler"], "config.sampler", kind=Sampler, **options)
-    if "evaluation" in config:
-        parts["evaluation"] = build_node(
-            config["evaluation"], "config.evaluation", kind=Evaluation, **options
-        )
+    for name, kind in (("sampler", Sampler), ("evaluation", Evaluation), ("mesh", MeshSpec)):
+        if name in config:
+            parts[name] = build_node(config[name], f"config.{name}", kind=kind, **options)
     system = System(
         name=config["name"], seed=config.get("seed", 0), config=config,
         modalities=modalities, codecs=codecs, streams=streams, **parts,

@@ -47,7 +47,7 @@ class Silent(nn.Module):
 def test_a_state_is_the_same_abstractly_and_for_the_same_seed():
     toy, data = system(ema=0.9), batch()
     state = init(toy, data)
-    abstract = jax.eval_shape(lambda b: init(toy, b), abstract_batch(data))
+    abstract = jax.eval_shape(lambda b: init(toy, b), abstract_batch(data, size=8))
     assert jax.tree.map(lambda x: (x.shape, x.dtype), state) == jax.tree.map(
         lambda x: (x.shape, x.dtype), abstract
     )
