@@ -1,0 +1,114 @@
+"""Convolutions of video that see no later frame, over whole clips or over one chunk after another.
+
+A module applied with ``mutable=["cache"]`` returns in the collection ``cache`` what it keeps of a
+clip's past. Given back with the next chunk, it takes the place of the padding in front of the clip.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from mmjax.typing import Array, Float
+
+CACHE = "cache"
+_PAST = "past"
+
+
+def begins(module: nn.Module) -> bool:
+    """Whether ``module`` sees a whole clip or its first chunk; later chunks come with a cache.
+
+    For modules that have to know no more of the past. May be asked once in a method.
+    """
+    first = not module.has_variable(CACHE, _PAST)
+    if first and _keeps(module):
+        module.put_variable(CACHE, _PAST, jnp.zeros((0,)))
+    return first
+
+
+def join(
+    module: nn.Module,
+    x: Float[Array, "B T H W C"],
+    start: Float[Array, "B S H W C"],
+    kept: int,
+) -> Float[Array, "B U H W C"]:
+    """``x`` after the frames that come before it.
+
+    Args:
+      module: whose cache holds them.
+      x: a whole clip or a chunk of it.
+      start: what stands before a clip.
+      kept: how many of the last frames are kept for the next chunk.
+    """
+    past = module.get_variable(CACHE, _PAST) if module.has_variable(CACHE, _PAST) else start
+    joined = jnp.concatenate([past, x], axis=1)
+    if _keeps(module):
+        module.put_variable(CACHE, _PAST, joined[:, joined.shape[1] - kept :])
+    return joined
+
+
+def _keeps(module: nn.Module) -> bool:
+    return module.is_mutable_collection(CACHE) and not module.is_initializing()
+
+
+class CausalConv(nn.Module):
+    """A 3D convolution that keeps the grid and whose output at a frame sees no later frame.
+
+    Attributes:
+      features: output channels.
+      window: extent in frames, rows and columns.
+      start: what stands before the first frame: ``"zeros"``, or ``"repeat"`` for that frame.
+      border: what stands round a frame: ``"constant"`` for zeros, or ``"reflect"``.
+      causal: with False, half of the frames in front stand behind the last frame instead; such a
+        module takes whole clips only.
+    """
+
+    features: int
+    window: tuple[int, int, int] = (3, 3, 3)
+    start: str = "zeros"
+    border: str = "constant"
+    causal: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W D"]:
+        """Applies the convolution."""
+        past, rows, columns = (size - 1 for size in self.window)
+        if self.causal:
+            x = join(self, x, self._start(x, past), past)
+        else:
+            x = jnp.pad(x, ((0, 0), (past // 2, past // 2), (0, 0), (0, 0), (0, 0)), mode="edge")
+        sides = ((rows // 2, rows // 2), (columns // 2, columns // 2))
+        x = jnp.pad(x, ((0, 0), (0, 0), *sides, (0, 0)), mode=self.border)
+        return nn.Conv(self.features, self.window, padding="VALID", name="conv")(x)
+
+    def _start(self, x: Float[Array, "B T H W C"], frames: int) -> Float[Array, "B S H W C"]:
+        if self.start == "repeat":
+            return jnp.repeat(x[:, :1], frames, axis=1)
+        return jnp.zeros((x.shape[0], frames, *x.shape[2:]), x.dtype)
+
+
+class CausalResidual(nn.Module):
+    """Two normalised causal convolutions beside a shortcut, as :class:`ResidualBlock` in 2D.
+
+    The shortcut is a linear map where the number of channels changes.
+
+    Attributes:
+      features: output channels.
+      norm: makes a normalisation with a name.
+      conv: makes a convolution of a number of features, with a name.
+    """
+
+    features: int
+    norm: Callable[..., nn.Module]
+    conv: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W D"]:
+        """Applies the block on an unchanged grid."""
+        hidden = x
+        for part in (1, 2):
+            hidden = nn.silu(self.norm(name=f"norm_{part}")(hidden))
+            hidden = self.conv(self.features, name=f"conv_{part}")(hidden)
+        if x.shape[-1] != self.features:
+            x = nn.Dense(self.features, name="shortcut")(x)
+        return x + hidden
