@@ -113,6 +113,7 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, and none of them can be used.
         """
+        self.wait()
         steps = json.loads(share("steps of the checkpoints", json.dumps(self.steps()))[0])
         lost = []
         for step in reversed([s for s in steps if at_most is None or s <= at_most]):

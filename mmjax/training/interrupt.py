@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 
 from mmjax.sharding.peers import Peers
 
@@ -15,7 +16,7 @@ class Interrupt:
     def __init__(self, peers: Peers | None = None):
         """Nothing is caught yet."""
         self._peers = peers
-        self._noted = False
+        self._noted = self._abandons = False
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
@@ -35,9 +36,34 @@ class Interrupt:
         """Whether to stop here and now; to be asked equally often on every process."""
         return self._noted if self._peers is None else self._peers.stop_now()
 
+    def until_requested(self, work: Callable[[], object]) -> bool:
+        """Does ``work`` that may be left half done; whether it came to its end.
+
+        A request ends it at once. With other processes it is done to the end, for these may wait
+        for its results.
+        """
+        if self._noted and self._peers is None:
+            return False
+        try:
+            self._abandons = self._peers is None
+            work()
+            self._abandons = False
+        except _Abandoned:
+            return False
+        finally:
+            self._abandons = False
+        return True
+
     def _note(self, number, frame) -> None:
         if self._noted and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._noted = True
         if self._peers is not None:
             self._peers.request_stop()
+        if self._abandons:
+            self._abandons = False
+            raise _Abandoned
+
+
+class _Abandoned(BaseException):
+    """Ends work that may be left half done."""

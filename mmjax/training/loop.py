@@ -1,13 +1,16 @@
 """The one training loop."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from mmjax.errors import UserError
 from mmjax.sharding.mesh import make_mesh
+from mmjax.training.bad_steps import BadSteps
 from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.interrupt import Interrupt
@@ -30,6 +33,7 @@ def train(
     begin: Callable[[Batch], State] | None = None,
     preview: Hook | None = None,
     evaluate: Hook | None = None,
+    interrupt: Interrupt | None = None,
 ) -> tuple[State, bool]:
     """Trains to ``train.steps``, going on from the newest checkpoint of the workdir if it has one.
 
@@ -38,90 +42,134 @@ def train(
       workdir: where; claimed for the system's config.
       begin: makes the first state from a batch of zeros; by default all networks are initialised.
       preview: makes samples every ``train.preview_every`` steps.
-      evaluate: measures every ``train.evaluate_every`` steps, on the state before the step.
+      evaluate: measures every ``train.evaluate_every`` steps.
+      interrupt: open requests to stop; by default SIGTERM and SIGINT are caught while this runs.
 
     Returns:
       The last state, and whether the run was interrupted (its state is saved in either case).
 
     Raises:
-      UserError: ``train.max_bad_steps`` non-finite steps in a row; the message names the term.
+      UserError: steps stay non-finite wherever the run goes back to; the message names the term.
     """
     workdir.claim(system.config)
-    run = _Run(system, workdir, begin, {"preview": preview, "evaluate": evaluate})
-    try:
+    with contextlib.ExitStack() as stack:
+        interrupt = interrupt or stack.enter_context(Interrupt())
+        hooks = {"evaluate": evaluate, "preview": preview}
+        run = _Run(system, workdir, begin, hooks, interrupt)
+        stack.callback(run.close)
         return run.go()
-    finally:
-        run.close()
 
 
 class _Run:
     """One call of :func:`train`: what it holds open, and the loop over it."""
 
-    def __init__(self, system: System, workdir: Workdir, begin, hooks: Mapping[str, Hook | None]):
-        self.system, self.workdir, self.hooks = system, workdir, hooks
+    at: int  # the step of the state
+
+    def __init__(
+        self,
+        system: System,
+        workdir: Workdir,
+        begin: Callable[[Batch], State] | None,
+        hooks: Mapping[str, Hook | None],
+        interrupt: Interrupt,
+    ):
+        self.system, self.workdir, self.begin, self.interrupt = system, workdir, begin, interrupt
+        every = {"evaluate": system.train.evaluate_every, "preview": system.train.preview_every}
+        self.hooks = {name: (hook, every[name]) for name, hook in hooks.items() if hook is not None}
         mesh, size = make_mesh(system.mesh), system.data.batch_size
         self.pipeline = make_pipeline(
             system, rows=rows(mesh, size), bad_records=workdir.path / "bad_records.jsonl"
         )
         self.placement = Placement(system, mesh, abstract_batch(self.pipeline.batch(0), size))
-        self.checkpoints = Checkpoints(workdir.checkpoints, system.train.keep)
-        self.state = self._restored_or(begin)
-        start = int(self.state.step)
         self.step = self.placement.jit_step()
-        self.writer = Writer(workdir.path, step=start)
-        self.averages = Averages()
-        self.progress = Progress(start, system.train.steps, system.data.batch_size)
-        self.pending: tuple[int, Any] | None = None
+        self.checkpoints = Checkpoints(workdir.checkpoints, system.train.keep)
+        self.bad_steps = BadSteps(
+            system.train.max_bad_steps, system.train.max_rollbacks, lambda x: self.progress.say(x)
+        )
+        self._take_up(self._restored())
 
     def go(self) -> tuple[State, bool]:
-        """Evaluate and save the old state, take the next batch, step; repeat."""
-        start, steps = int(self.state.step), self.system.train.steps
-        batches = self.pipeline.iterate(start + int(self.state.data_offset))
-        with Interrupt() as interrupt:
-            for step in range(start, steps):
-                if step > start:
-                    self._between_steps(step)
-                if interrupt.requested:
-                    break
-                batch = self.placement.put(next(batches))
-                self.state, logged = self.step(self.state, batch)
-                # The metrics of the step before are read while this one runs.
-                previous, self.pending = self.pending, (step + 1, logged)
-                self._digest(previous)
-            else:
-                self._between_steps(steps, last=True)
-            self._save()
-        return self.state, interrupt.requested
+        """Take a step, do what is then due; repeat."""
+        self._between_steps()
+        while not (stop := self.interrupt.requested) and not self._is_last():
+            self._step()
+            self._between_steps()
+        self._flush()
+        self.checkpoints.save(self.state)
+        return self.state, stop
 
     def close(self) -> None:
         """Waits for what is being written, whatever else went wrong."""
-        self.progress.close()
-        self.writer.close()
+        self._put_down()
         self.checkpoints.close()
 
-    def _restored_or(self, begin: Callable[[Batch], State] | None) -> State:
-        warn = lambda line: print(f"warning: {line}")  # noqa: E731
-        restored = self.checkpoints.restore_newest(self.placement.abstract, warn)
-        if restored is None:
-            return self.placement.begin(begin)
-        self.checkpoints.drop_after(int(restored.step))
-        return restored
+    def _restored(self, at_most: int | None = None) -> State:
+        """The newest state on disk, or the first one of all."""
 
-    def _between_steps(self, step: int, *, last: bool = False) -> None:
-        train = self.system.train
-        for name, every in (("evaluate", train.evaluate_every), ("preview", train.preview_every)):
-            hook = self.hooks[name]
-            if hook is not None and every and (step % every == 0 or last):
-                hook(self.system, self.state, step, self.workdir, self.writer)
-        if train.save_every and step % train.save_every == 0:
-            self._save()
+        def newest(at_most):
+            return self.checkpoints.restore_newest(
+                self.placement.abstract, lambda line: print(f"warning: {line}"), at_most=at_most
+            )
 
-    def _save(self) -> None:
+        # Older ones may be gone: then one between two bad steps will do, whose values are the same.
+        state = newest(at_most) or (None if at_most is None else newest(None))
+        self.checkpoints.drop_after(-1 if state is None else int(state.step))
+        return self.placement.begin(self.begin) if state is None else state
+
+    def _take_up(self, state: State) -> None:
+        """Goes on from ``state``: the data, the metrics and the bar stand where it does."""
+        self.state, self.at, self.skipped = state, int(state.step), int(state.data_offset)
+        self.batches: Iterator[Batch] = self.pipeline.iterate(self.at + self.skipped)
+        self.writer = Writer(self.workdir.path, step=self.at)
+        self.averages = Averages()
+        self.progress = Progress(self.at, self.system.train.steps, self.system.data.batch_size)
+        self.pending: tuple[int, Any] | None = None
+
+    def _put_down(self) -> None:
+        self.batches.close()
+        self.progress.close()
+        self.writer.close()
+
+    def _step(self) -> None:
+        batch = self.placement.put(next(self.batches))
+        self.state, logged = self.step(self.state, batch)
+        self.at += 1
+        self.checkpoints.raise_errors()
+        # The metrics of the step before are read while this one runs.
+        previous, self.pending = self.pending, (self.at, logged)
+        self._digest(previous)
+
+    def _between_steps(self) -> None:
+        """Saves when that is due, and before a hook: during it, nothing is left to lose."""
+        every = self.system.train.save_every
+        if self._due_hooks() or self._is_last() or (every and self.at and self.at % every == 0):
+            self._flush()
+            if not self.bad_steps.in_a_row or self._is_last():
+                self.checkpoints.save(self.state)
+        for name in self._due_hooks():
+            hook, start = self.hooks[name][0], time.perf_counter()
+            inputs = self.system, self.state, self.at, self.workdir, self.writer
+            if not self.interrupt.until_requested(functools.partial(hook, *inputs)):
+                return
+            self.writer.scalars(self.at, {_finished(name): time.perf_counter() - start})
+
+    def _due_hooks(self) -> list[str]:
+        """The hooks to call with this state; after a resume, only those that did not finish."""
+        return [
+            name
+            for name, (_, every) in self.hooks.items()
+            if every and self.at and (self.at % every == 0 or self._is_last())
+            and self.writer.latest.get(_finished(name)) != self.at
+        ]  # fmt: skip
+
+    def _is_last(self) -> bool:
+        return self.at >= self.system.train.steps
+
+    def _flush(self) -> None:
         # Metrics up to this step are on disk before the checkpoint is, so that a run which goes
         # on from it misses none; a row never spans a checkpoint, so it repeats them exactly.
         previous, self.pending = self.pending, None
         self._digest(previous, flush=True)
-        self.checkpoints.save(self.state)
 
     def _digest(self, pending: tuple[int, Any] | None, *, flush: bool = False) -> None:
         """Takes in the metrics of one step, and writes a row if one is due."""
@@ -131,25 +179,34 @@ class _Run:
         values = jax.device_get(logged)
         self.averages.add(values)
         self.progress.advance()
-        self._stop_if_bad(step, values)
-        if flush or step % self.system.train.log_every == 0:
+        if self.bad_steps.look(step, values):
+            self._roll_back(step)
+        elif flush or step % self.system.train.log_every == 0:
             means = self.averages.take() | self.progress.rates(step)
+            if self.skipped:
+                means["batches_skipped"] = self.skipped
             self.progress.show(means)
             self.writer.scalars(step, means)
 
-    def _stop_if_bad(self, step: int, values: Mapping[str, tuple]) -> None:
-        in_a_row = int(values["bad_steps_in_a_row"][0])
-        if not in_a_row:
-            return
-        # A gradient can overflow where its term is still finite, so terms are named first.
-        bad = sorted(
-            (name for name, (total, _) in values.items() if not np.isfinite(total)),
-            key=lambda name: (not name.startswith("loss/"), name.count("/"), name),
+    def _roll_back(self, step: int) -> None:
+        """Goes back to before the bad steps that end with ``step``; their batches stay behind."""
+        most, position = self.system.train.max_bad_steps, step + self.skipped
+        in_a_row, total = map(int, self.state.bad_steps)
+        total -= max(in_a_row - most, 0)  # a step that is under way is not counted: it comes again
+        # A step that was saved between two others, on a request to stop, would not be there in
+        # a run that was not stopped.
+        every = self.system.train.save_every or step
+        state = self._restored(at_most=(step - most) // every * every)
+        back = int(state.step)
+        offset = jax.device_put(np.int32(position - back), state.data_offset.sharding)
+        bad_steps = jax.device_put(np.array([0, total], np.int32), state.bad_steps.sharding)
+        self._put_down()
+        self._take_up(state.replace(data_offset=offset, bad_steps=bad_steps))
+        self.progress.say(
+            f"step {step}: going back to step {back}; {position - back} batches are skipped"
         )
-        cause = bad[0] if bad else "a gradient or a mutable collection"
-        self.progress.say(f"step {step}: {cause} is not finite; the step is withheld")
-        if in_a_row >= self.system.train.max_bad_steps:
-            raise UserError(
-                f"step {step}: {cause} was not finite for {in_a_row} steps in a row; "
-                f"the last good state is kept in {self.workdir.checkpoints}"
-            )
+
+
+def _finished(hook: str) -> str:
+    """The scalar that says that a hook has run to its end at a step."""
+    return f"{hook}_seconds"

@@ -60,7 +60,9 @@ class Train:
       keep: checkpoints kept.
       ema: decay of the moving average of parameters, 0 for none.
       accumulate: parts into which a batch is split to save memory.
-      max_bad_steps: non-finite steps in a row after which the run stops.
+      max_bad_steps: non-finite steps in a row after which the run goes back to the newest
+        checkpoint before them, and on with the data that come after theirs.
+      max_rollbacks: how often it does so without getting any further; then it stops.
     """
 
     steps: int
@@ -72,9 +74,11 @@ class Train:
     ema: float = 0.0
     accumulate: int = 1
     max_bad_steps: int = 10
+    max_rollbacks: int = 3
 
     def __post_init__(self):
-        _at_least(1, self, "accumulate", "max_bad_steps")
+        _at_least(1, self, "accumulate", "max_bad_steps", "keep")
+        _at_least(0, self, "max_rollbacks")
         _at_least(0, self, "steps", "log_every", "save_every", "preview_every", "evaluate_every")
         if not 0.0 <= self.ema < 1.0:
             raise ValueError(f"ema must be in [0, 1), not {self.ema}")

@@ -11,8 +11,8 @@ from mmjax.files import write_text
 # What may change when a run goes on: how long it is and how often it reports.
 FREE = (
     "train.steps", "train.log_every", "train.save_every", "train.preview_every",
-    "train.evaluate_every", "train.keep", "train.max_bad_steps", "data.workers",
-    "evaluation.", "sampler.",
+    "train.evaluate_every", "train.keep", "train.max_bad_steps",
+    "train.max_rollbacks", "data.workers", "evaluation.", "sampler.",
 )  # fmt: skip
 
 

@@ -24,7 +24,11 @@ def read_metrics(path: pathlib.Path) -> list[dict]:
 
 
 class Writer:
-    """Appends scalars to ``metrics.jsonl`` and to TensorBoard event files beside it."""
+    """Appends scalars to ``metrics.jsonl`` and to TensorBoard event files beside it.
+
+    Attributes:
+      latest: by the name of a scalar, the newest step that has it.
+    """
 
     def __init__(self, folder: pathlib.Path, *, step: int):
         """Opens the files for a run that stands at ``step``; later lines are cut off."""
@@ -33,6 +37,7 @@ class Writer:
         path = folder / "metrics.jsonl"
         kept = [row for row in read_metrics(path) if row["step"] <= step]
         write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+        self.latest = {name: row["step"] for row in kept for name in row}
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
@@ -41,6 +46,7 @@ class Writer:
         row = {k: (v if math.isfinite(v) else None) for k, v in values.items()}
         self._file.write(json.dumps({"step": step, **row}) + "\n")
         self._file.flush()
+        self.latest.update(dict.fromkeys(row, step))
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 

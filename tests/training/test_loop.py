@@ -1,20 +1,20 @@
 """The loop around the step: rows, hooks, checkpoints, and how it ends."""
 
+import concurrent.futures
 import os
 import shutil
 import signal
 
-import jax
-import numpy as np
 import pytest
 
 from mmjax.errors import UserError
+from mmjax.training import manifest
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.loop import train
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import Writer, read_metrics
 from tests.harness import assert_same_bits
-from tests.training.pairs import first_state, spoiled, system
+from tests.training.pairs import system
 
 
 def steps_of(workdir, name="loss/error"):
@@ -56,25 +56,40 @@ def test_hooks_see_the_old_state_and_the_end(tmp_path):
     assert seen == {"preview": [(4, 4), (8, 8), (10, 10)], "evaluate": [(5, 5), (10, 10)]}
 
 
-def test_bad_steps_in_a_row_end_the_run_and_name_the_term(tmp_path):
-    workdir = Workdir(tmp_path)
-    with pytest.raises(UserError, match=r"step 8: loss/broken was not finite for 3 steps in a row"):
-        train(system(spoiled(lambda step, _: step >= 5), max_bad_steps=3, save_every=5), workdir)
-    abstract = jax.eval_shape(lambda: first_state(system()))
-    checkpoints = Checkpoints(workdir.checkpoints, keep=3)
-    kept = checkpoints.restore_newest(abstract, print)
-    checkpoints.close()
-    assert int(kept.step) == 5
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.params))
+def test_what_a_signal_left_half_done_is_done_after_the_resume(tmp_path):
+    finished, begun = [], []
+
+    def hook(system, state, step, workdir, writer):
+        begun.append(step)
+        if len(begun) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finished.append(step)
+
+    made = system(evaluate_every=5, save_every=0)
+    state, interrupted = train(made, Workdir(tmp_path), evaluate=hook)
+    # It is left at once, and what it was called with is on disk already.
+    assert interrupted and int(state.step) == 5 and (begun, finished) == ([5], [])
+    train(made, Workdir(tmp_path), evaluate=hook)
+    train(made, Workdir(tmp_path), evaluate=hook)
+    assert (begun, finished) == ([5, 5, 10], [5, 10])
 
 
-def test_a_few_bad_steps_are_survived_and_counted(tmp_path):
-    bad = spoiled(lambda step, _: (step == 2) | (step == 5))
-    state, _ = train(system(bad, max_bad_steps=2), Workdir(tmp_path))
-    assert list(np.asarray(state.bad_steps)) == [0, 2]
-    assert int(state.step) == 10
-    rows = read_metrics(Workdir(tmp_path).metrics)
-    assert sum(row["bad_steps"] for row in rows) == 1.0  # one of two steps in two of the rows
+def test_a_save_that_fails_ends_the_run_at_the_next_step(tmp_path, monkeypatch):
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(manifest, "seal", full)
+    raise_errors = Checkpoints.raise_errors
+
+    def patient(checkpoints):  # a step takes less than the writing
+        if checkpoints._finishing is not None:
+            concurrent.futures.wait([checkpoints._finishing])
+        raise_errors(checkpoints)
+
+    monkeypatch.setattr(Checkpoints, "raise_errors", patient)
+    with pytest.raises(UserError, match="4: could not be saved .*No space left on device"):
+        train(system(log_every=1, save_every=4), Workdir(tmp_path))
+    assert steps_of(Workdir(tmp_path)) == [1, 2, 3, 4]
 
 
 def test_sigterm_between_steps_saves_and_returns(tmp_path):
