@@ -7,7 +7,7 @@ times (Esser et al. 2403.03206), independent times per modality (Bao et al. 2303
 (Jordan et al. 2024).
 
 Command:  mmjax train --config configs/quickstart.py:fast --workdir runs/quickstart
-Hardware: two CPU cores; ``fast`` takes some minutes, the full form hours.
+Hardware: two CPU cores; ``fast`` takes some minutes, the full form an hour.
 Expected: the table of ``mmjax evaluate`` in README.md; protocol: moving average of parameters,
           Euler, held-out handwritings, the detectors' own score on real clips beside every figure.
 Data:     made by mmjax.data.bouncing_digits, exact to the sample; nothing is downloaded.
