@@ -1,7 +1,6 @@
 """What is on disk is what was saved, or it is named and not used."""
 
 import os
-import pathlib
 import random
 import subprocess
 import threading
@@ -18,6 +17,7 @@ from mmjax.training.manifest import Damaged
 from mmjax.training.optimiser import AdamW, Schedule
 from tests.harness import assert_same_bits
 from tests.training import toy
+from tests.training.damage import damage, flipped
 from tests.training.pairs import at_step, first_state, system
 
 CASES = 20
@@ -45,39 +45,6 @@ def saved(checkpoints, state, *steps):
 
 def abstract(state):
     return jax.eval_shape(lambda: state)
-
-
-def flipped(content, moments):
-    place, bit = moments.randrange(len(content)), moments.randrange(8)
-    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
-
-
-def zeroed(content, moments):
-    length = min(moments.choice([1, 64, 4096]), len(content))
-    place = moments.randrange(len(content) - length + 1)
-    return content[:place] + bytes(length) + content[place + length :]
-
-
-def cut(content, moments):
-    return content[: moments.randrange(len(content))]
-
-
-DAMAGES = {"a flipped bit": flipped, "a zeroed block": zeroed, "a truncation": cut, "a loss": None}
-
-
-def damage(folder: pathlib.Path, moments: random.Random) -> tuple[pathlib.Path, str]:
-    """Spoils one file of a step, its manifest included; which, and how."""
-    while True:
-        path = moments.choice([*manifest.files(folder), folder.with_suffix(".sha256")])
-        kind = moments.choice(list(DAMAGES))
-        if kind == "a loss":
-            path.unlink()
-            return path, kind
-        content = path.read_bytes()
-        worse = DAMAGES[kind](content, moments) if content else content
-        if worse != content:  # a block of zeros cannot be zeroed
-            path.write_bytes(worse)
-            return path, kind
 
 
 def test_any_damage_is_found_and_named_and_the_step_before_is_used(opened, state):
