@@ -16,9 +16,6 @@ from mmjax.typing import Tree
 TABLE = {
     "AutoencoderKL": "mmjax.interop.kl",
     "AutoencoderKLWan": "mmjax.interop.wan_vae",
-    "AutoencoderOobleck": "mmjax.interop.oobleck",
-    "MMAudioVocoder": "mmjax.interop.bigvgan",
-    "SpeechT5HifiGan": "mmjax.interop.hifi_gan",
 }
 
 
