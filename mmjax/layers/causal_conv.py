@@ -52,39 +52,25 @@ def _keeps(module: nn.Module) -> bool:
 
 
 class CausalConv(nn.Module):
-    """A 3D convolution that keeps the grid and whose output at a frame sees no later frame.
+    """A 3D convolution that keeps the grid and whose output at a frame sees no later one; zeros stand around.
 
     Attributes:
       features: output channels.
       window: extent in frames, rows and columns.
-      start: what stands before the first frame: ``"zeros"``, or ``"repeat"`` for that frame.
-      border: what stands round a frame: ``"constant"`` for zeros, or ``"reflect"``.
-      causal: with False, half of the frames in front stand behind the last frame instead; such a
-        module takes whole clips only.
     """
 
     features: int
     window: tuple[int, int, int] = (3, 3, 3)
-    start: str = "zeros"
-    border: str = "constant"
-    causal: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W D"]:
         """Applies the convolution."""
         past, rows, columns = (size - 1 for size in self.window)
-        if self.causal:
-            x = join(self, x, self._start(x, past), past)
-        else:
-            x = jnp.pad(x, ((0, 0), (past // 2, past // 2), (0, 0), (0, 0), (0, 0)), mode="edge")
+        before = jnp.zeros((x.shape[0], past, *x.shape[2:]), x.dtype)
+        x = join(self, x, before, past)
         sides = ((rows // 2, rows // 2), (columns // 2, columns // 2))
-        x = jnp.pad(x, ((0, 0), (0, 0), *sides, (0, 0)), mode=self.border)
+        x = jnp.pad(x, ((0, 0), (0, 0), *sides, (0, 0)))
         return nn.Conv(self.features, self.window, padding="VALID", name="conv")(x)
-
-    def _start(self, x: Float[Array, "B T H W C"], frames: int) -> Float[Array, "B S H W C"]:
-        if self.start == "repeat":
-            return jnp.repeat(x[:, :1], frames, axis=1)
-        return jnp.zeros((x.shape[0], frames, *x.shape[2:]), x.dtype)
 
 
 class CausalResidual(nn.Module):

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax import config as configs
 from mmjax.errors import UserError
 from mmjax.interop.dit import export_dit, import_dit
 from mmjax.layers.embedding import Clock
@@ -15,9 +14,8 @@ from mmjax.models.transformer import Transformer
 from mmjax.processes.clean import Clean
 from mmjax.processes.gaussian import Gaussian
 from mmjax.streams import StreamSpec
-from mmjax.training.system import build as build_system
 from mmjax.tree import count
-from tests.conftest import ROOT
+from tests.tiny import load
 
 pytestmark = pytest.mark.parity
 
@@ -141,8 +139,7 @@ def test_another_depth_is_refused_by_key(reference, state_of):
 @pytest.mark.parametrize("variant", ["S/8", "XL/2"])
 def test_published_sizes(torch, diffusers, variant):
     """As many parameters as the reference, which counts the embeddings once a block."""
-    config = configs.load(f"{ROOT}/configs/image/dit.py:{variant}")
-    module = build_system(config).networks["denoiser"].clone(outputs={"image": 8})
+    module = load("image/dit", variant).networks["denoiser"].clone(outputs={"image": 8})
     with torch.device("meta"):
         reference = diffusers.DiTTransformer2DModel(
             num_attention_heads=module.heads,
