@@ -52,7 +52,7 @@ def _keeps(module: nn.Module) -> bool:
 
 
 class CausalConv(nn.Module):
-    """A 3D convolution that keeps the grid and whose output at a frame sees no later one; zeros stand around.
+    """A 3D convolution that keeps the grid; its output at a frame sees no later one.
 
     Attributes:
       features: output channels.
