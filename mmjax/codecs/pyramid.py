@@ -3,7 +3,11 @@
 Esser et al. 2021 (2012.09841), table 7; Rombach et al. 2022 (2112.10752), appendix G.
 """
 
+import functools
+from collections.abc import Callable
+
 import flax.linen as nn
+import jax.numpy as jnp
 
 from mmjax.errors import UserError
 from mmjax.layers.attention import attention
@@ -15,33 +19,36 @@ class SelfAttention2D(nn.Module):
     """One head of attention among all positions of an image, beside a shortcut.
 
     Attributes:
-      groups: groups of the normalisation.
+      norm: makes the normalisation before it, given its name.
+      joined: whether one matrix gives query, key and value.
     """
 
-    groups: int
+    norm: Callable[..., nn.Module]
+    joined: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Attends over ``H * W`` tokens of width ``C``."""
         batch, height, width, channels = x.shape
-        tokens = group_norm(self.groups, "norm")(x).reshape(batch, height * width, channels)
-        query, key, value = (
-            nn.Dense(channels, name=name)(tokens)[:, :, None] for name in ("query", "key", "value")
-        )
-        mixed = nn.Dense(channels, name="out")(attention(query, key, value)[:, :, 0])
+        tokens = self.norm(name="norm")(x).reshape(batch, height * width, 1, channels)
+        if self.joined:
+            parts = jnp.split(nn.Dense(3 * channels, name="qkv")(tokens), 3, axis=-1)
+        else:
+            parts = [nn.Dense(channels, name=name)(tokens) for name in ("query", "key", "value")]
+        mixed = nn.Dense(channels, name="out")(attention(*parts)[:, :, 0])
         return x + mixed.reshape(x.shape)
 
 
-class Encoder(nn.Module):
-    """Images to features at the lowest resolution.
+class Half(nn.Module):
+    """What an encoder and its decoder agree on.
 
     Attributes:
       widths: channels per resolution, highest resolution first.
-      blocks: residual blocks per resolution.
+      blocks: residual blocks per resolution of the encoder; the decoder has one more.
       features: output channels.
       groups: groups of the normalisation.
       attention: levels (0 is the highest resolution) whose residual blocks attend as well.
-      middle: whether there is attention between the two blocks at the end.
+      middle: whether there is attention between the two blocks at the lowest resolution.
     """
 
     widths: tuple[int, ...]
@@ -50,6 +57,10 @@ class Encoder(nn.Module):
     groups: int
     attention: tuple[int, ...] = ()
     middle: bool = True
+
+
+class Encoder(Half):
+    """Images to features at the lowest resolution."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w M"]:
@@ -64,24 +75,8 @@ class Encoder(nn.Module):
         return nn.Conv(self.features, (3, 3), name="conv_out")(x)
 
 
-class Decoder(nn.Module):
-    """Latents to images; each resolution has one residual block more than in the encoder.
-
-    Attributes:
-      widths: channels per resolution, highest resolution first.
-      blocks: residual blocks per resolution of the encoder.
-      features: output channels.
-      groups: groups of the normalisation.
-      attention: levels (0 is the highest resolution) whose residual blocks attend as well.
-      middle: whether there is attention between the two blocks at the start.
-    """
-
-    widths: tuple[int, ...]
-    blocks: int
-    features: int
-    groups: int
-    attention: tuple[int, ...] = ()
-    middle: bool = True
+class Decoder(Half):
+    """Latents to images; each resolution has one residual block more than in the encoder."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B h w Z"]) -> Float[Array, "B H W C"]:
@@ -106,19 +101,21 @@ def image_grid(raw_shape: tuple[int, ...], stride: int, codec: str) -> tuple[int
     return height // stride, width // stride
 
 
-def _level(x: Float[Array, "B h w C"], half: Encoder | Decoder, level: int, blocks: int):
+def _level(x: Float[Array, "B h w C"], half: Half, level: int, blocks: int):
     """The residual blocks of one resolution, each with attention where the level has it."""
+    norm = functools.partial(group_norm, half.groups)
     for block in range(blocks):
         name = f"level_{level}_block_{block}"
         x = ResidualBlock(half.widths[level], half.groups, name=name)(x)
         if level in half.attention:
-            x = SelfAttention2D(half.groups, name=f"level_{level}_attention_{block}")(x)
+            x = SelfAttention2D(norm, name=f"level_{level}_attention_{block}")(x)
     return x
 
 
-def _middle(x: Float[Array, "B h w C"], half: Encoder | Decoder) -> Float[Array, "B h w C"]:
+def _middle(x: Float[Array, "B h w C"], half: Half) -> Float[Array, "B h w C"]:
     """The lowest resolution: attention between two residual blocks."""
     x = ResidualBlock(x.shape[-1], half.groups, name="middle_block_0")(x)
     if half.middle:
-        x = SelfAttention2D(half.groups, name="middle_attention")(x)
+        norm = functools.partial(group_norm, half.groups)
+        x = SelfAttention2D(norm, name="middle_attention")(x)
     return ResidualBlock(x.shape[-1], half.groups, name="middle_block_1")(x)

@@ -7,6 +7,7 @@ from mmjax.layers.linear import settled
 from mmjax.typing import Array, Bool, Float
 
 _HIDDEN = -1e30  # finite, so that a row that sees nothing has no NaN on its way to zero
+_CACHED = 1 << 20  # scores that a CPU keeps in its caches: 4 MiB
 
 
 def attention(
@@ -72,7 +73,26 @@ def _product(a: Array, b: Array) -> Array:
 
 @jax.custom_vjp
 def _fast(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
+    examples = _CACHED // max(1, q[0, ..., 0].size * k.shape[2])
+    on_one_cpu = jax.default_backend() == "cpu" and jax.sharding.get_abstract_mesh().empty
+    if on_one_cpu and examples < q.shape[0]:
+        return _in_parts(q, k, v, mask, max(1, examples))
     return _plain(q, k, v, mask)
+
+
+def _in_parts(q: Array, k: Array, v: Array, mask: Array | None, examples: int) -> Array:
+    """:func:`_plain`, a few examples at a time, so that a CPU's caches hold what is between.
+
+    Scores go through memory five times otherwise, which is a quarter of the time. Where there is a
+    gradient nothing is gained, since it has to keep the weights of all examples.
+    """
+    per_example = None if mask is None or mask.shape[0] == 1 else mask[:, None]
+
+    def one(part):
+        q, k, v, own = part
+        return _plain(q[None], k[None], v[None], mask if own is None else own)[0]
+
+    return jax.lax.map(one, (q, k, v, per_example), batch_size=examples)
 
 
 def _fast_forward(q: Array, k: Array, v: Array, mask: Array | None):

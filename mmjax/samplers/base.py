@@ -15,11 +15,16 @@ Want = tuple[str, ...]
 
 
 @runtime_checkable
-class Model(Protocol):
+class Predictor(Protocol):
     """A network with its parameters, as samplers see it: streams in, predicted values out."""
 
     def __call__(self, streams: Streams) -> dict[str, Array]:
         """The predicted values by stream."""
+
+
+@runtime_checkable
+class Model(Predictor, Protocol):
+    """A predictor that can also go on from what it has seen, as autoregression needs."""
 
     def cache(self, streams: Streams) -> Tree:
         """An empty cache with room for all tokens of ``streams``."""
@@ -69,10 +74,12 @@ class Sampler(Protocol):
     def length(self, specs: Specs, want: Want) -> int:
         """How many times ``advance`` is called."""
 
-    def start(self, model: Model, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray):
+    def start(
+        self, model: Predictor, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
+    ) -> Any:
         """The first carry: given streams as they are, wanted streams at their beginning."""
 
-    def advance(self, model: Model, specs: Specs, want: Want, carry: Any, index: Array) -> Any:
+    def advance(self, model: Predictor, specs: Specs, want: Want, carry: Any, index: Array) -> Any:
         """One step."""
 
     def finish(self, specs: Specs, want: Want, carry: Any) -> dict[str, Stream]:
@@ -80,7 +87,12 @@ class Sampler(Protocol):
 
 
 def run(
-    sampler: Sampler, model: Model, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
+    sampler: Sampler,
+    model: Predictor,
+    specs: Specs,
+    streams: Streams,
+    want: Want,
+    key: PRNGKeyArray,
 ) -> Any:
     """The last carry of the sampler, run inside the caller's trace."""
     carry = sampler.start(model, specs, streams, want, key)
@@ -92,14 +104,24 @@ def run(
 
 
 def scan(
-    sampler: Sampler, model: Model, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
+    sampler: Sampler,
+    model: Predictor,
+    specs: Specs,
+    streams: Streams,
+    want: Want,
+    key: PRNGKeyArray,
 ) -> dict[str, Stream]:
     """The generated streams, by running the sampler inside the caller's trace."""
     return sampler.finish(specs, want, run(sampler, model, specs, streams, want, key))
 
 
 def steps(
-    sampler: Sampler, model: Model, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
+    sampler: Sampler,
+    model: Predictor,
+    specs: Specs,
+    streams: Streams,
+    want: Want,
+    key: PRNGKeyArray,
 ) -> Iterator[dict[str, Stream]]:
     """Runs the sampler from the host, one compiled step at a time, yielding what there is so far.
 

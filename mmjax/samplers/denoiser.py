@@ -1,5 +1,6 @@
 """What every sampler over time shares: wanted streams go together from time 1 to time 0."""
 
+import abc
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from mmjax.errors import UserError
 from mmjax.processes.base import Path, solve_noise
 from mmjax.processes.times import shift_time
 from mmjax.rng import named
-from mmjax.samplers.base import Model, Specs, Streams, Want
+from mmjax.samplers.base import Predictor, Specs, Streams, Want
 from mmjax.samplers.guidance import Branch, guided
 from mmjax.streams import Stream, expand_time
 from mmjax.typing import Array, Float, PRNGKeyArray
@@ -21,7 +22,7 @@ Estimate = Callable[[Values, Array], dict[str, tuple[Array, Array]]]  # clean va
 
 
 @dataclasses.dataclass(frozen=True)
-class Denoiser:
+class Denoiser(abc.ABC):
     """Moves all wanted streams over one grid of times; a subclass says how one step goes.
 
     What a wanted stream's own time marks as known (0) is held at its values and shown to the model
@@ -53,7 +54,7 @@ class Denoiser:
         return shift_time(jnp.linspace(1.0, 0.0, self.steps + 1), self.shift)
 
     def start(
-        self, model: Model, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
+        self, model: Predictor, specs: Specs, streams: Streams, want: Want, key: PRNGKeyArray
     ) -> dict[str, Any]:
         """Wanted streams at pure noise except where they are known, given ones untouched."""
         for name in want:
@@ -72,7 +73,7 @@ class Denoiser:
         return {"streams": begun, "free": free, "key": key}
 
     def advance(
-        self, model: Model, specs: Specs, want: Want, carry: dict[str, Any], index: Array | int
+        self, model: Predictor, specs: Specs, want: Want, carry: dict[str, Any], index: Array | int
     ) -> dict[str, Any]:
         """All wanted streams move from one time to the next."""
         streams, key = carry["streams"], carry["key"]
@@ -100,6 +101,7 @@ class Denoiser:
         """The wanted streams."""
         return {name: carry["streams"][name] for name in want}
 
+    @abc.abstractmethod
     def step(
         self,
         estimate: Estimate,
@@ -110,7 +112,6 @@ class Denoiser:
         key: PRNGKeyArray,
     ) -> Values:
         """The values at time ``target``, from those at ``time``."""
-        raise NotImplementedError
 
     def _clipped(self, name: str, path: Path, found, values: Array, time: Array):
         clean = jnp.clip(found[0], -self.clip[name], self.clip[name])

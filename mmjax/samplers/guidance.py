@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from mmjax.errors import UserError
 from mmjax.processes.base import check_choice
 from mmjax.rng import named
-from mmjax.samplers.base import Model, Specs, Streams
+from mmjax.samplers.base import Predictor, Specs, Streams
 from mmjax.streams import Stream, StreamSpec
 from mmjax.typing import Array, Bool, PRNGKeyArray, Tree
 
@@ -63,7 +63,9 @@ def drop_stream(
     )
 
 
-def guided(model: Model, branches: Mapping[str, Branch], specs: Specs, key: PRNGKeyArray) -> Model:
+def guided(
+    model: Predictor, branches: Mapping[str, Branch], specs: Specs, key: PRNGKeyArray
+) -> Predictor:
     """The model with its predictions guided; the model itself where every scale is 1."""
     active = tuple((name, branch) for name, branch in branches.items() if branch.scale != 1.0)
     return Guided(model, active, specs, key) if active else model
@@ -77,7 +79,7 @@ class Guided:
     branches run as one larger batch, in the cache too.
     """
 
-    model: Model
+    model: Predictor
     branches: tuple[tuple[str, Branch], ...]
     specs: Specs
     key: PRNGKeyArray
@@ -87,7 +89,7 @@ class Guided:
         return self._combine(self.model(self._variants(streams)))
 
     def cache(self, streams: Streams) -> Tree:
-        """An empty cache with rows for every branch."""
+        """An empty cache with rows for every branch, where the model has caches."""
         return self.model.cache(self._variants(streams))
 
     def decode(self, streams: Streams, cache: Tree) -> tuple[dict[str, Array], Tree]:

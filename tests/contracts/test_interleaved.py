@@ -76,12 +76,6 @@ class Uncached:
     def __call__(self, streams):
         return forward(self.params, {**observed(**self.before), **streams})
 
-    def cache(self, streams):
-        raise AssertionError("no cache here")
-
-    def decode(self, streams, cache):
-        raise AssertionError("no cache here")
-
 
 def written(params, name, **before):
     """The likeliest codes of a text, one full pass for each."""

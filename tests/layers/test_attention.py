@@ -42,6 +42,17 @@ def test_against_numpy(groups, masked, higher_order):
     np.testing.assert_allclose(out, expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("masked", ["rows", "shared rows", "nothing"])
+@pytest.mark.parametrize("examples", [1, 2])
+def test_a_few_examples_at_a_time_give_the_same(monkeypatch, masked, examples):
+    q, k, v, mask = (jnp.concatenate([x, 2 * x, x])[:5] for x in inputs())
+    mask = {"rows": mask > 0, "shared rows": mask[:1] > 0, "nothing": None}[masked]
+    whole = attention(q, k, v, mask)
+    monkeypatch.setattr("mmjax.layers.attention._CACHED", examples * 5 * 4 * 7)
+    assert "while" in jax.jit(attention).lower(q, k, v, mask).as_text()
+    np.testing.assert_array_equal(attention(q, k, v, mask), whole)
+
+
 def test_a_query_that_sees_nothing_gives_zeros_and_finite_gradients():
     q, k, v, mask = inputs()
     np.testing.assert_array_equal(attention(q, k, v, mask)[0, 2], 0.0)

@@ -32,12 +32,6 @@ class Network:
         time = x.time[:, None, None]
         return {"x": 0.8 * jnp.tanh(1.3 * x.values + jnp.sin(4.0 * time))}
 
-    def cache(self, streams):
-        raise NotImplementedError
-
-    def decode(self, streams, cache):
-        raise NotImplementedError
-
 
 def ours(sampler, process):
     """The first values, and those after every step."""

@@ -25,12 +25,6 @@ class Oracle:
         self.seen.append(streams)
         return {name: self._predict(name, stream) for name, stream in streams.items()}
 
-    def cache(self, streams):
-        raise NotImplementedError
-
-    def decode(self, streams, cache):
-        raise NotImplementedError
-
     def _predict(self, name, stream):
         process = self.specs[name].process
         alpha, sigma = process.schedule(expand_time(stream.time, stream.values))

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mmjax.codecs.posterior import DiagonalNormal
+from mmjax.codecs.pyramid import SelfAttention2D
 from mmjax.codecs.video.clips import check_clip, clip_grid
-from mmjax.layers.attention import attention
 from mmjax.layers.causal_conv import CausalConv, CausalResidual, begins, join
 from mmjax.layers.conv import Downsample, repeat_pixels
 from mmjax.layers.norm import Norm
@@ -94,8 +94,8 @@ class AutoencoderKLWan(nn.Module):
         return self.decode(self.encode(video).mean)
 
 
-class Encoder(nn.Module):
-    """Clips to features on the latent grid; attributes as in :class:`AutoencoderKLWan`."""
+class Half(nn.Module):
+    """What an encoder and a decoder have; attributes as in :class:`AutoencoderKLWan`."""
 
     width: int
     multipliers: tuple[int, ...]
@@ -103,6 +103,10 @@ class Encoder(nn.Module):
     features: int
     temporal: tuple[bool, ...]
     residual: bool
+
+
+class Encoder(Half):
+    """Clips to features on the latent grid."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B t h w M"]:
@@ -121,15 +125,8 @@ class Encoder(nn.Module):
         return CausalConv(self.features, name="conv_out")(nn.silu(_norm(name="norm_out")(x)))
 
 
-class Decoder(nn.Module):
+class Decoder(Half):
     """Latents to clips; levels are counted as they are computed, from the lowest resolution."""
-
-    width: int
-    multipliers: tuple[int, ...]
-    blocks: int
-    features: int
-    temporal: tuple[bool, ...]
-    residual: bool
 
     @nn.compact
     def __call__(self, x: Float[Array, "B t h w Z"]) -> Float[Array, "B T H W C"]:
@@ -203,23 +200,10 @@ class Double(nn.Module):
         return jnp.concatenate([x[:, :first], pairs], axis=1)
 
 
-class FrameAttention(nn.Module):
-    """One head of attention among all positions of a frame, beside a shortcut."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Attends over ``H * W`` tokens of width ``C``."""
-        batch, height, width, channels = x.shape
-        tokens = _norm(name="norm")(x).reshape(batch, height * width, channels)
-        heads = jnp.split(nn.Dense(3 * channels, name="qkv")(tokens)[:, :, None], 3, axis=-1)
-        mixed = nn.Dense(channels, name="out")(attention(*heads)[:, :, 0])
-        return x + mixed.reshape(x.shape)
-
-
 def _middle(x: Float[Array, "B t h w C"]) -> Float[Array, "B t h w C"]:
     """The lowest resolution: attention in each frame between two residual blocks."""
     x = _block(x.shape[-1], name="middle_block_0")(x)
-    x = by_frame(FrameAttention(name="middle_attention"), x)
+    x = by_frame(SelfAttention2D(_norm, joined=True, name="middle_attention"), x)
     return _block(x.shape[-1], name="middle_block_1")(x)
 
 
