@@ -58,4 +58,4 @@ def _cause(logged: Mapping[str, tuple]) -> str:
         (name for name, (total, _) in logged.items() if not np.isfinite(total)),
         key=lambda name: (not name.startswith("loss/"), name.count("/"), name),
     )
-    return bad[0] if bad else "a gradient, a parameter or a mutable collection"
+    return bad[0] if bad else "a gradient or a part of the new state"

@@ -19,8 +19,8 @@ from mmjax.typing import Array, Batch, PRNGKeyArray
 def make_step(system: System) -> Callable[[State, Batch], tuple[State, Logged]]:
     """The pure function (state, batch) -> (state, logged); jit it with the state donated.
 
-    A step with a non-finite term, gradient or collection leaves the whole state as it was, apart
-    from the step counter and the count of bad steps.
+    A step whose terms, gradients or new state are not all finite leaves the whole state as it was,
+    apart from the step counter and the count of bad steps.
     """
 
     def step(state: State, batch: Batch) -> tuple[State, Logged]:
@@ -37,6 +37,7 @@ def make_step(system: System) -> Callable[[State, Batch], tuple[State, Logged]]:
             logged |= extra
             good &= fine
         new = new.replace(ema=_moved_average(system, new))
+        good &= finite(new.ema)
         return _commit(state, new, good), logged | _count_bad(state, good)
 
     return step
@@ -92,9 +93,12 @@ def _optimise(system: System, name: str, update: Update, state: State, batch: Ba
     changes, opt = update.optimiser.build().update(found.gradients, state.opt[name], chosen)
     norm = optax.tree.norm(found.gradients)
     logged = found.logged | {f"gradient_norm/{name}": (norm, jnp.ones(()))}
-    good = found.finite & jnp.isfinite(norm) & finite(found.mutable) & finite(found.objective)
+    changed = optax.apply_updates(chosen, changes)
+    good = found.finite & jnp.isfinite(norm)
+    # Finite gradients can still take parameters or the optimiser's state past the largest float.
+    good &= finite((changed, opt, found.mutable, found.objective))
     state = state.replace(
-        params=tree.unflatten({**flat, **optax.apply_updates(chosen, changes)}),
+        params=tree.unflatten({**flat, **changed}),
         opt={**state.opt, name: opt},
         objective=found.objective,
         mutable=found.mutable,

@@ -12,11 +12,13 @@ from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.interrupt import Interrupt
 from mmjax.training.loop import train
+from mmjax.training.optimiser import Schedule, Sgd
 from mmjax.training.step import make_step
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import read_metrics
 from tests.harness import assert_same_bits
 from tests.training.pairs import first_state, spoiled, system
+from tests.training.toy import one_update
 
 BAD = (5, 6, 7)  # the batches whose data are poisoned
 
@@ -120,3 +122,17 @@ def test_without_a_checkpoint_it_begins_again_with_other_data(poisoned, tmp_path
     made = dataclasses.replace(poisoned, train=dataclasses.replace(poisoned.train, save_every=0))
     state, _ = train(made, Workdir(tmp_path))
     assert int(state.step) == 10 and int(state.data_offset) == 8
+
+
+def test_parameters_that_an_update_overflows_never_reach_the_disk(tmp_path, capsys):
+    """The gradient of step 2 is finite, and the rate times it is not."""
+    made = system(
+        updates=one_update(optimiser=Sgd(Schedule(3e38, warmup=1))),
+        save_every=1, keep=9, max_bad_steps=2, max_rollbacks=1,
+    )  # fmt: skip
+    workdir = Workdir(tmp_path)
+    with pytest.raises(UserError, match="every checkpoint is finite"):
+        train(made, workdir)
+    assert "step 2: a gradient or a part of the new state is not" in capsys.readouterr().out
+    kept = on_disk(workdir, made)
+    assert kept and all(map(finite, kept))

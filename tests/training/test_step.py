@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from mmjax.objectives.base import Aux, Term
+from mmjax.training.optimiser import Schedule, Sgd
 from mmjax.training.system import Update
 from tests.harness import ADAM, SGD, assert_near, assert_same_bits, begin, mean, run
 from tests.training.toy import Toy, batch, one_update, squared_errors, system
@@ -189,6 +190,47 @@ def test_a_step_that_is_not_finite_is_withheld_whole(where, accumulate):
     counted = [tuple(map(int, state.bad_steps)) for state in states]
     assert counted == [(0, 0), (0, 0), (1, 1), (2, 2), (0, 2), (1, 3)]
     assert mean(logged, "bad_steps") == 1 and mean(logged, "bad_steps_in_a_row") == 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """An optimiser that adds a constant, and multiplies a state that begins at one."""
+
+    added: float
+    factor: float = 1.0
+    schedule: Schedule = Schedule(1.0)
+
+    def build(self):
+        def update(gradients, state, params):
+            return filled(params, self.added), jax.tree.map(lambda x: x * self.factor, state)
+
+        return optax.GradientTransformation(lambda params: filled(params, 1.0), update)
+
+
+def filled(tree, value):
+    return jax.tree.map(lambda x: jnp.full_like(x, value), tree)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "average", "good"),
+    [(Sgd(Schedule(3e38)), None, 0), (Drift(0.0, 1e30), None, 1), (Drift(3e38), -3e38, 0)],
+    ids=["a parameter", "the optimiser's state", "the moving average"],
+)
+def test_finite_gradients_whose_update_overflows_change_nothing(optimiser, average, good):
+    toy = system(updates=one_update(optimiser=optimiser), ema=0.9 if average else 0.0)
+    data = batch()
+    data["y"] *= 100.0
+    step, state = begin(toy, data)
+    state = state.replace(params=filled(state.params, 0.0), ema=filled(state.ema, average))
+    for _ in range(good):
+        state, logged = step(state, data)
+        assert mean(logged, "bad_steps") == 0
+    for bad in (1, 2):
+        held, logged = step(state, data)
+        assert all(np.isfinite(total) for total, _ in logged.values())  # nothing else would tell
+        assert tuple(map(int, held.bad_steps)) == (bad, bad)
+        assert_same_bits(held, state.replace(step=held.step, bad_steps=held.bad_steps))
+        state = held
 
 
 def test_one_bad_update_withholds_the_others_too():
