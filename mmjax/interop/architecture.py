@@ -16,6 +16,8 @@ from mmjax.typing import Tree
 TABLE = {
     "AutoencoderKL": "mmjax.interop.kl",
     "AutoencoderKLWan": "mmjax.interop.wan_vae",
+    "MMAudioVocoder": "mmjax.interop.bigvgan",
+    "SpeechT5HifiGan": "mmjax.interop.hifi_gan",
 }
 
 

@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mmjax.errors import UserError
@@ -38,16 +40,18 @@ def load_pretrained(directory: pathlib.Path | str) -> tuple[Any, dict[str, Tree]
     config = folder.read_config(path)
     architecture = find(class_name(config, str(path)), str(path))
     try:
-        module = architecture.build(config)
-        variables = from_public(architecture, module, folder.read_tensors(path))
+        module = _build(architecture, config)
+        found = from_public(architecture, module, folder.read_tensors(path))
     except UserError as error:
         known = str(error).startswith(str(path))
         raise error if known else UserError(f"{path}: {error}") from error
-    if carried := sorted(variables[EXTRAS]):
+    extras = found.pop(EXTRAS)
+    variables = {**jax.tree.map(_on_device, found), EXTRAS: extras}
+    if carried := sorted(extras):
         _LOG.warning("%s: %d tensors have no role: %s", path, len(carried), ", ".join(carried))
     source = path.parent if path.is_file() else path
     text = (source / folder.CONFIG).read_bytes()
-    variables[EXTRAS][folder.CONFIG] = np.frombuffer(text, np.uint8)
+    extras[folder.CONFIG] = np.frombuffer(text, np.uint8)
     return module, variables
 
 
@@ -83,8 +87,8 @@ def save_pretrained(
         options = f"give architecture=, one of {', '.join(names)}" if names else "no class fits"
         raise UserError(f"{type(module).__name__} has no single public class: {options}")
     found = find(names[0], type(module).__name__)
-    config = {**_naming(found), **carried, **found.describe(module)}
-    if json.loads(json.dumps(config)) != carried:
+    if not carried or found.build(carried) != module:
+        config = {**_naming(found), **carried, **found.describe(module)}
         text = (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
     tensors = {**to_public(found, module, variables), **extras}
     arrays = {name: np.asarray(array) for name, array in sorted(tensors.items())}
@@ -114,6 +118,19 @@ def to_public(
 ) -> dict[str, np.ndarray]:
     """The public tensors of ``variables``, without ``extras``."""
     return export_weights(_by_collection(architecture.weights(module)), variables)
+
+
+def _build(architecture: Architecture, config: Mapping[str, Any]) -> Any:
+    try:
+        return architecture.build(config)
+    except KeyError as error:
+        raise UserError(f"config.json: has no {error.args[0]}") from error
+
+
+def _on_device(array: np.ndarray) -> Any:
+    """The array for JAX; as it is where JAX would narrow its type."""
+    same = jax.dtypes.canonicalize_dtype(array.dtype) == array.dtype
+    return jnp.asarray(array) if same else array
 
 
 def _by_collection(weights: list[Weight]) -> list[Weight]:

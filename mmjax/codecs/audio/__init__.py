@@ -1,0 +1,1 @@
+"""Codecs of sound: waveforms to tokens or latents, spectrograms to latents and to waveforms."""
