@@ -14,7 +14,6 @@ from mmjax.typing import Tree
 
 # Public class name -> where its Architecture is. A new one is a line here and a file of its own.
 TABLE = {
-    "AutoencoderDC": "mmjax.interop.dc",
     "AutoencoderKL": "mmjax.interop.kl",
     "AutoencoderKLWan": "mmjax.interop.wan_vae",
     "AutoencoderOobleck": "mmjax.interop.oobleck",
