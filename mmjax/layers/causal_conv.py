@@ -1,4 +1,4 @@
-"""Convolutions of video that see no later frame, over whole clips or over one chunk after another.
+"""Layers that see no later step, over whole clips or over one chunk after another.
 
 A module applied with ``mutable=["cache"]`` returns in the collection ``cache`` what it keeps of a
 clip's past. Given back with the next chunk, it takes the place of the padding in front of the clip.
@@ -21,17 +21,17 @@ def begins(module: nn.Module) -> bool:
     For modules that have to know no more of the past. May be asked once in a method.
     """
     first = not module.has_variable(CACHE, _PAST)
-    if first and _keeps(module):
+    if first and keeps(module):
         module.put_variable(CACHE, _PAST, jnp.zeros((0,)))
     return first
 
 
 def join(
     module: nn.Module,
-    x: Float[Array, "B T H W C"],
-    start: Float[Array, "B S H W C"],
+    x: Float[Array, "B T *grid C"],
+    start: Float[Array, "B S *grid C"],
     kept: int,
-) -> Float[Array, "B U H W C"]:
+) -> Float[Array, "B U *grid C"]:
     """``x`` after the frames that come before it.
 
     Args:
@@ -40,14 +40,20 @@ def join(
       start: what stands before a clip.
       kept: how many of the last frames are kept for the next chunk.
     """
-    past = module.get_variable(CACHE, _PAST) if module.has_variable(CACHE, _PAST) else start
-    joined = jnp.concatenate([past, x], axis=1)
-    if _keeps(module):
+    past = past_of(module)
+    joined = jnp.concatenate([start if past is None else past, x], axis=1)
+    if keeps(module):
         module.put_variable(CACHE, _PAST, joined[:, joined.shape[1] - kept :])
     return joined
 
 
-def _keeps(module: nn.Module) -> bool:
+def past_of(module: nn.Module) -> Float[Array, "B T ..."] | None:
+    """What the chunk before has left to :func:`join`; None for a whole clip or the first chunk."""
+    return module.get_variable(CACHE, _PAST) if module.has_variable(CACHE, _PAST) else None
+
+
+def keeps(module: nn.Module) -> bool:
+    """Whether ``module`` sees a chunk of a clip, and leaves its past for the next."""
     return module.is_mutable_collection(CACHE) and not module.is_initializing()
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mmjax import tree
-from mmjax.codecs.video.clips import chunks, stream
+from mmjax.codecs.chunks import chunks, stream
 
 
 def assert_chunks_equal_whole(codec, variables, clip, size=1):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from mmjax import tree
-from mmjax.codecs.video.clips import chunks, stream
+from mmjax.codecs.chunks import chunks, stream
 from mmjax.codecs.video.wan import AutoencoderKLWan
 from mmjax.errors import UserError
 from tests.codecs.video.streaming import assert_causal, assert_chunks_equal_whole, noisy
