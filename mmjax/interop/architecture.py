@@ -18,8 +18,11 @@ TABLE = {
     "AutoencoderKLTemporalDecoder": "mmjax.interop.temporal_decoder",
     "AutoencoderKLWan": "mmjax.interop.wan_vae",
     "AutoencoderOobleck": "mmjax.interop.oobleck",
+    "ChameleonVQVAE": "mmjax.interop.vq",
+    "JanusVQVAE": "mmjax.interop.vq",
     "MMAudioVocoder": "mmjax.interop.bigvgan",
     "SpeechT5HifiGan": "mmjax.interop.hifi_gan",
+    "VQModel": "mmjax.interop.vq",
 }
 
 

@@ -1,0 +1,1 @@
+"""Vectors to entries of a codebook and back."""

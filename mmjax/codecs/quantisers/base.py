@@ -1,0 +1,76 @@
+"""What quantisers share: their result, distances, gradients past a choice, the use of a codebook.
+
+A quantiser is a Linen module ``(x, *, train=False, mask=None) -> Quantised`` with a method
+``lookup(codes) -> vectors``. ``x`` is ``[*P, D]``, ``mask`` ``[*P]`` says which vectors train it.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from mmjax.tree import pytree
+from mmjax.typing import Array, Bool, Float, Int
+
+
+@pytree
+@dataclasses.dataclass(frozen=True)
+class Quantised:
+    """Vectors with their nearest of finitely many.
+
+    Attributes:
+      mean: ``[*P, D]``, the encoder's vectors as they came.
+      values: what a decoder reads; in the gradient they stand for ``mean`` (Bengio et al. 2013).
+      codes: ``[*P]`` or, for several codebooks, ``[*P, Q]``.
+      losses: per vector ``[*P]`` or one number, unweighted, by name.
+    """
+
+    mean: Float[Array, "*P D"]
+    values: Float[Array, "*P E"]
+    codes: Int[Array, "..."]
+    losses: Mapping[str, Float[Array, "..."]]
+
+
+def straight_through(x: Float[Array, "*P D"], quantised: Float[Array, "*P D"]):
+    """``quantised``, with the gradient of ``x``."""
+    return x + jax.lax.stop_gradient(quantised - x)
+
+
+def nearest(x: Float[Array, "*P D"], codebook: Float[Array, "V D"]) -> Int[Array, "*P"]:
+    """The row of the codebook at the smallest Euclidean distance from each vector."""
+    # Accelerators multiply float32 in bfloat16 by default, which would take other rows.
+    products = jnp.matmul(x, codebook.T, precision=jax.lax.Precision.HIGHEST)
+    distances = jnp.sum(jnp.square(codebook), axis=-1) - 2.0 * products
+    return jnp.argmin(distances, axis=-1).astype(jnp.int32)
+
+
+def unit(x: Float[Array, "*P D"], eps: float = 1e-12) -> Float[Array, "*P D"]:
+    """``x`` divided by its length, or by ``eps`` where that is larger."""
+    square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(square, eps**2))
+
+
+def distance_losses(
+    x: Float[Array, "*P D"], quantised: Float[Array, "*P D"]
+) -> dict[str, Float[Array, "*P"]]:
+    """The second and third term of VQ-VAE's loss (van den Oord et al. 2017, eq. 3), means over D.
+
+    ``codebook`` moves the entries, ``commitment`` the encoder.
+    """
+
+    def error(a, b):
+        return jnp.mean(jnp.square(a - b), axis=-1)
+
+    frozen = jax.lax.stop_gradient
+    return {"commitment": error(x, frozen(quantised)), "codebook": error(frozen(x), quantised)}
+
+
+def perplexity(
+    codes: Int[Array, "..."], vocabulary: int, mask: Bool[Array, "..."] | None = None
+) -> Float[Array, ""]:
+    """``exp`` of the entropy of the codes' frequencies: how many are in even use."""
+    weights = jnp.ones(codes.shape) if mask is None else mask.astype(jnp.float32)
+    counts = jnp.zeros(vocabulary).at[codes.reshape(-1)].add(weights.reshape(-1))
+    shares = counts / jnp.maximum(jnp.sum(counts), 1.0)
+    return jnp.exp(-jnp.sum(jax.scipy.special.xlogy(shares, shares)))
