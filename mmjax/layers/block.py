@@ -10,13 +10,15 @@ from collections.abc import Mapping
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from mmjax.layers.attention import attention
+from mmjax.layers.context_attention import attend
 from mmjax.layers.linear import Linear
 from mmjax.layers.mlp import Mlp
 from mmjax.layers.modulation import Modulation, Spread, modulate
 from mmjax.layers.norm import Norm
 from mmjax.layers.positions import Rotary
+from mmjax.sharding.constrain import constrain
 from mmjax.typing import Array, Bool, Float, Int
 
 
@@ -94,6 +96,7 @@ class Heads(nn.Module):
         size = self.spec.head_size
         x = _linear(self.count * size, self.spec, name="linear")(x)
         x = x.reshape(*x.shape[:-1], self.count, size)
+        x = constrain(x, "batch", "tokens", "heads", None)
         if self.normalised and self.spec.qk_norm:
             x = Norm("rms", name="norm")(x)
         return x
@@ -185,7 +188,9 @@ class CrossAttention(nn.Module):
             if shared.start is not None:
                 self.put_variable("cache", "key", keys)
                 self.put_variable("cache", "value", values)
-        y = attention(queries, keys, values, shared.context_mask, higher_order=spec.higher_order)
+        (y,) = attend(
+            [queries], [keys], [values], shared.context_mask, higher_order=spec.higher_order
+        )
         y = y.reshape(*x.shape[:-1], -1)
         return _linear(self.width, spec, name="out")(y)
 
@@ -216,22 +221,20 @@ class Block(nn.Module):
             projected[name], modulations[name] = lane.before(
                 tokens[name], shared.conditions.get(name)
             )
-        parts = zip(*projected.values(), strict=True)
-        queries, keys, values = (jnp.concatenate(part, axis=1) for part in parts)
+        queries, keys, values = (list(part) for part in zip(*projected.values(), strict=True))
         if spec.rope is not None:
-            queries = spec.rope.rotate(queries, shared.angles)
-            keys = spec.rope.rotate(keys, shared.angles)
+            lengths = [x.shape[1] for x in queries]
+            angles = jnp.split(shared.angles, np.cumsum(lengths)[:-1], axis=1)
+            queries = list(map(spec.rope.rotate, queries, angles))
+            keys = list(map(spec.rope.rotate, keys, angles))
         if shared.start is not None:
-            keys, values = self._remember(keys, values, shared.start)
-        attended = attention(queries, keys, values, shared.mask, higher_order=spec.higher_order)
-        result, first = {}, 0
-        for name, lane in lanes.items():
-            last = first + tokens[name].shape[1]
-            result[name] = lane.after(
-                tokens[name], attended[:, first:last], modulations[name], shared
-            )
-            first = last
-        return result
+            new = (jnp.concatenate(x, axis=1) for x in (keys, values))
+            keys, values = ([x] for x in self._remember(*new, shared.start))
+        attended = attend(queries, keys, values, shared.mask, higher_order=spec.higher_order)
+        return {
+            name: lane.after(tokens[name], seen, modulations[name], shared)
+            for (name, lane), seen in zip(lanes.items(), attended, strict=True)
+        }
 
     def _remember(
         self, keys: jax.Array, values: jax.Array, start: jax.Array

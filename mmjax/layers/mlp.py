@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from mmjax.layers.linear import Linear
+from mmjax.sharding.constrain import constrain
 from mmjax.typing import Array, Float
 
 ACTIVATIONS: dict[str, Callable] = {
@@ -34,5 +35,7 @@ class Mlp(nn.Module):
     def __call__(self, x: Float[Array, "*P D"]) -> Float[Array, "*P D"]:
         """The transformed ``x``, same shape."""
         y = Linear(self.hidden, self.dtype, self.higher_order, name="up")(x)
+        lead = ("batch", "tokens", *(None,) * y.ndim)[: y.ndim - 1]
+        y = constrain(y, *lead, "hidden")
         y = ACTIVATIONS[self.activation](y)
         return Linear(x.shape[-1], self.dtype, self.higher_order, name="down")(y)

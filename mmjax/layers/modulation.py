@@ -22,9 +22,11 @@ class Spread:
     Attributes:
       parts: for each stream its time grid and its token grid, of equal rank; time axes of length 1
         do not vary, such as ``((4, 1, 1), (4, 8, 8))`` for a time per frame.
+      padding: tokens without content that follow on them.
     """
 
     parts: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    padding: int = 0
 
     def __call__(self, x: Float[Array, "B F D"]) -> Float[Array, "B N D"]:
         """``x`` for every token; ``[B, 1, D]``, left to broadcasting, where one time rules all."""
@@ -37,7 +39,7 @@ class Spread:
             piece = jnp.broadcast_to(piece, (x.shape[0], *grid, x.shape[-1]))
             pieces.append(piece.reshape(x.shape[0], math.prod(grid), x.shape[-1]))
             start += count
-        return jnp.concatenate(pieces, axis=1)
+        return jnp.pad(jnp.concatenate(pieces, axis=1), ((0, 0), (0, self.padding), (0, 0)))
 
 
 class Modulation(nn.Module):

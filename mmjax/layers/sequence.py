@@ -112,13 +112,28 @@ def angles(parts: Sequence[Part], rope: Rotary | None) -> Float[Array, "B N R"] 
     return jnp.concatenate([rope.angles(part.positions, part.axes) for part in parts], axis=1)
 
 
-def spread(parts: Sequence[Part]) -> Spread:
-    """How the parts' distinct times spread over the tokens."""
+def padding(parts: Sequence[Part], count: int) -> list[Part]:
+    """A part of ``count`` tokens without content to follow on ``parts``; none for a count of 0."""
+    if not count:
+        return []
+    like = parts[-1]
+    batch, axes = like.positions.shape[0], like.positions.shape[-1]
+    stream = Stream(
+        values=jnp.zeros((batch, count, 1)),
+        time=jnp.zeros(batch),
+        mask=jnp.zeros((batch, count), bool),
+        positions=jnp.zeros((batch, count, axes)),
+    )
+    return [Part(stream, like.axes)]
+
+
+def spread(parts: Sequence[Part], padding: int = 0) -> Spread:
+    """How the parts' distinct times spread over the tokens and those that pad them."""
     grids = []
     for part in parts:
         times = part.stream.time.shape[1:]
         grids.append((times or (1,) * len(part.grid), part.grid))
-    return Spread(tuple(grids))
+    return Spread(tuple(grids), padding)
 
 
 def _allowed(parts: Sequence[Part]) -> Bool[Array, "b 1 N N"] | None:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
+from mmjax.sharding.platform import platform
 from mmjax.typing import Tree
 
 REMAT = {
     "none": None,
     "full": jax.checkpoint_policies.nothing_saveable,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "offload": jax.checkpoint_policies.offload_dot_with_no_batch_dims("device", "pinned_host"),
 }
 
 
@@ -23,7 +25,8 @@ class Stack(nn.Module):
       unroll: blocks per iteration of the loop; 0 means all on a CPU, where loops are slow, and 1
         on accelerators, where they compile fast.
       remat: what the backward pass keeps of each block: ``"none"`` keeps everything, ``"dots"`` the
-        products with parameters, ``"full"`` recomputes everything.
+        products with parameters, ``"offload"`` moves these to the host's memory and back,
+        ``"full"`` recomputes everything.
 
     Each block's output can be read as the collection ``hidden`` (``mutable=["hidden"]``).
     """
@@ -41,7 +44,7 @@ class Stack(nn.Module):
         """
         if self.remat not in REMAT:
             raise ValueError(f"remat {self.remat!r} is none of {sorted(REMAT)}")
-        unroll = self.unroll or (self.depth if jax.default_backend() == "cpu" else 1)
+        unroll = self.unroll or (self.depth if platform() == "cpu" else 1)
 
         def layer(block: nn.Module, carry: Tree, extra: Tree | None, *shared: Tree):
             carry = block(carry, *shared)

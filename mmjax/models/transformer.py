@@ -22,6 +22,7 @@ from mmjax.layers.patch import patch_stream, unpatchify
 from mmjax.layers.positions import Rotary, SinCos
 from mmjax.layers.sequence import Part
 from mmjax.layers.stack import Stack
+from mmjax.sharding.constrain import constrain, context_size
 from mmjax.streams import Stream, StreamSpec
 from mmjax.typing import Array, Bool, Float, Int
 
@@ -121,7 +122,11 @@ class Transformer(nn.Module):
         del train
         parts = {name: self._part(name, streams[name]) for name in self._given(streams, decode)}
         lanes, sources = self._lanes(list(parts))
-        targets = [parts[name] for lane in lanes.values() for name in lane]
+        pads = {lane: 0 if decode else _short(names, parts) for lane, names in lanes.items()}
+        targets = []
+        for lane, names in lanes.items():
+            own = [parts[name] for name in names]
+            targets += own + sequence.padding(own, pads[lane])
         context = context_mask = None
         if self.topology == "encoder_decoder":
             context, context_mask = self._encode(sources, targets, parts, decode)
@@ -139,13 +144,19 @@ class Transformer(nn.Module):
             context=context,
             context_mask=context_mask,
         )
-        tokens = {lane: self._tokens(names, parts) for lane, names in lanes.items()}
-        stack = self._stack("blocks", self._lane_shapes(lanes, parts), context_mask is not None)
+        tokens = {lane: self._tokens(names, parts, pads[lane]) for lane, names in lanes.items()}
+        if block_inputs is not None:
+            block_inputs = {
+                k: jnp.pad(x, ((0, 0), (0, 0), (0, pads[k]), (0, 0)))
+                for k, x in block_inputs.items()
+            }
+        shapes = self._lane_shapes(lanes, parts, pads)
+        stack = self._stack("blocks", shapes, context_mask is not None)
         tokens = stack(tokens, shared, block_inputs=block_inputs)
         predictions = {}
         for lane, names in lanes.items():
             counts = [parts[name].mask.shape[1] for name in names]
-            pieces = _split(tokens[lane], counts)
+            pieces = _split(tokens[lane][:, : sum(counts)], counts)
             for name, piece in zip(names, pieces, strict=True):
                 if self.streams[name].process.generative:
                     values = self._predict(name, piece, conditions.get(name), parts[name])
@@ -179,12 +190,13 @@ class Transformer(nn.Module):
         sources = [name for name in names if not self.streams[name].process.generative]
         return {"decoder": [name for name in names if name not in sources]}, sources
 
-    def _lane_shapes(self, lanes: Lanes, parts: Mapping[str, Part]):
+    def _lane_shapes(self, lanes: Lanes, parts: Mapping[str, Part], pads: Mapping[str, int]):
         """Name, width and spread of times of each lane."""
         shapes = []
         for lane, names in lanes.items():
             modulated = self.modulation != "none"
-            spread = sequence.spread([parts[name] for name in names]) if modulated else None
+            own = [parts[name] for name in names]
+            spread = sequence.spread(own, pads[lane]) if modulated else None
             shapes.append((lane, self.widths.get(lane, self.width), spread))
         return tuple(shapes)
 
@@ -204,8 +216,10 @@ class Transformer(nn.Module):
         block: Callable[..., Block] = functools.partial(Block, spec, lanes, cross)
         return Stack(block, self.depth, self.scan_unroll, self.remat, name=name)
 
-    def _tokens(self, names: Sequence[str], parts: Mapping[str, Part]) -> Float[Array, "B N D"]:
-        """The embedded tokens of a lane's streams, one after the other."""
+    def _tokens(
+        self, names: Sequence[str], parts: Mapping[str, Part], pad: int
+    ) -> Float[Array, "B N D"]:
+        """The embedded tokens of a lane's streams, one after the other, and ``pad`` zeros."""
         tokens = []
         for name in names:
             part, width = parts[name], self.widths.get(name, self.width)
@@ -215,7 +229,8 @@ class Transformer(nn.Module):
             if self.absolute is not None:
                 x = x + self.absolute.embed(part.positions, part.axes, width).astype(x.dtype)
             tokens.append(x)
-        return jnp.concatenate(tokens, axis=1)
+        x = jnp.pad(jnp.concatenate(tokens, axis=1), ((0, 0), (0, pad), (0, 0)))
+        return constrain(x, "batch", "tokens", None)
 
     def _conditions(self, lanes: Lanes, parts: Mapping[str, Part]) -> dict[str, jax.Array]:
         """For each stream ``[B, F, D]``, a vector for each of its distinct times."""
@@ -241,11 +256,13 @@ class Transformer(nn.Module):
         context = seen = None
         if sources:
             given = [parts[name] for name in sources]
+            pad = 0 if decode else _short(sources, parts)
+            given += sequence.padding(given, pad)
             stack = self._stack("encoder", (("encoder", self.width, None),), cross=False)
             shared = Shared(
                 angles=sequence.angles(given, self.rope), mask=sequence.self_visible(given)
             )
-            encoded = stack({"encoder": self._tokens(sources, parts)}, shared)["encoder"]
+            encoded = stack({"encoder": self._tokens(sources, parts, pad)}, shared)["encoder"]
             context = Norm(self.norm, name="encoder_norm")(encoded)
             seen = sequence.visible(targets, given)
         if decode:
@@ -284,6 +301,11 @@ class Transformer(nn.Module):
         head = StreamOutput(features, self.norm, spread, self.dtype, name=f"output_{name}")
         values = head(tokens, condition).reshape(tokens.shape[0], *part.grid, features)
         return unpatchify(values, patch)
+
+
+def _short(names: Sequence[str], parts: Mapping[str, Part]) -> int:
+    """How many tokens a lane of these streams lacks to be cut by the mesh into equal parts."""
+    return -sum(parts[name].mask.shape[1] for name in names) % context_size()
 
 
 def _split(x: Float[Array, "B N D"], counts: Sequence[int]) -> list[jax.Array]:

@@ -78,5 +78,7 @@ def make_mesh(spec: MeshSpec, devices: Sequence[Any] | None = None) -> Mesh:
         between = (sizes["slices"], *(1 for _ in AXES[1:]))
         placed = mesh_utils.create_hybrid_device_mesh(within, between, devices)
     else:  # one slice, or a machine that does not tell them apart
-        placed = mesh_utils.create_device_mesh(tuple(sizes.values()), devices)
+        placed = mesh_utils.create_device_mesh(
+            tuple(sizes.values()), devices, allow_split_physical_axes=True
+        )
     return Mesh(placed, AXES, axis_types=(AxisType.Auto,) * len(AXES))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 import jax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from mmjax.typing import Tree
@@ -71,7 +71,7 @@ def spec(mesh: Mesh, path: str, shape: Sequence[int]) -> P:
     return _fallback(mesh, shape)
 
 
-def divided(mesh: Mesh, axes: Sequence[str | None], shape: Sequence[int]) -> P:
+def divided(mesh: Mesh | AbstractMesh, axes: Sequence[str | None], shape: Sequence[int]) -> P:
     """The axes of the mesh for what an array's axes mean, where they divide them."""
     names = []
     for axis, size in zip(axes, shape, strict=True):
