@@ -19,6 +19,7 @@ TABLE = {
     "AutoencoderKLWan": "mmjax.interop.wan_vae",
     "AutoencoderOobleck": "mmjax.interop.oobleck",
     "ChameleonVQVAE": "mmjax.interop.vq",
+    "DacModel": "mmjax.interop.dac",
     "JanusVQVAE": "mmjax.interop.vq",
     "MMAudioVocoder": "mmjax.interop.bigvgan",
     "SpeechT5HifiGan": "mmjax.interop.hifi_gan",
