@@ -1,5 +1,7 @@
 """The one exception that stands for a mistake of the user's rather than a defect of the program."""
 
+MISTAKE, INTERRUPTED = 2, 130  # exit codes: after such a mistake, and after Ctrl-C
+
 
 class UserError(Exception):
     """Bad input: one line that names the file, field or shape and the fix.

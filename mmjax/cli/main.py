@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mmjax.errors import ToldElsewhere, UserError
+from mmjax.errors import INTERRUPTED, MISTAKE, ToldElsewhere, UserError
 from mmjax.training.memory import keep_freed_memory
 
 VERBS = {
@@ -16,9 +16,9 @@ VERBS = {
     "report": "make one page of curves, samples and figures of a run",
     "data": "show the data of a config, write them as records, encode them beforehand",
     "weights": "pass a run's weights on; read and write public ones",
+    "plan": "whether a config fits on a slice of TPUs, and how fast it can be, without any",
     "systems": "list every config with its size and the state of its gates",
 }
-MISTAKE, INTERRUPTED = 2, 130
 
 
 class Parser(argparse.ArgumentParser):

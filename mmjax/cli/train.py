@@ -2,6 +2,9 @@
 
 import argparse
 
+from mmjax.config import Config
+from mmjax.errors import UserError
+
 EXAMPLE = "mmjax train --config configs/quickstart.py:fast --workdir runs/quickstart"
 
 
@@ -11,23 +14,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", required=True, metavar="FILE.py[:variant]",
         help="a config; --config.field=value overrides any of its fields")  # fmt: skip
     add("--workdir", required=True, metavar="W", help="folder of the run")
+    add("--coordinator", metavar="HOST:PORT",
+        help="where process 0 of several listens; found by itself on SLURM and GKE; auto: "
+        "ask the TPU VM")  # fmt: skip
+    add("--processes", type=int, metavar="N", help="how many processes there are")
+    add("--process", type=int, metavar="I", help="which of them this is, from 0")
+    add("--stopped-code", type=int, default=0, metavar="C",
+        help="exit code of a run that a signal stopped, once it is saved")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains; exit code 0 also when a signal asked to stop and the state was saved."""
+    """Trains; the exit code is 0 at the end of the run, and ``--stopped-code`` before it."""
     from mmjax import config as configs
+    from mmjax.sharding.multihost import joined, say_once
+    from mmjax.training.control import watched
     from mmjax.training.previews import Previews, Scores
     from mmjax.training.run import train_stages
     from mmjax.training.workdir import Workdir
 
     config = configs.load(options.config, options.overrides)
     workdir = Workdir(options.workdir)
-    state, interrupted = train_stages(
-        config, workdir, _arguments(options), preview=Previews(), evaluate=Scores()
-    )
-    if interrupted:
-        print(f"stopped at step {int(state.step)}; the same command goes on from there")
-    return 0
+    limits = _limits(config)
+    cluster = options.coordinator, options.processes, options.process
+    with watched(*limits, joined(*cluster, limit=limits[0])) as (waits, interrupt):
+        state, interrupted = train_stages(
+            config, workdir, _arguments(options),
+            preview=Previews(), evaluate=Scores(), interrupt=interrupt, waits=waits,
+        )  # fmt: skip
+        if interrupted:
+            step = int(state.step)
+            say_once(f"stopped at step {step}; the same command goes on from there")
+    return options.stopped_code if interrupted else 0
+
+
+def _limits(config: Config) -> list[float | int]:
+    """The limits of waits in seconds; they hold from the start, before the config is built."""
+    from mmjax.training.system import Train
+
+    found = []
+    for name in ("wait_limit", "phase_limit"):
+        value = config.get("train", {}).get(name, getattr(Train, name))
+        if not isinstance(value, (int, float)) or value <= 0:
+            raise UserError(f"config.train.{name}: expected seconds above 0, got {value!r}")
+        found.append(value)
+    return found
 
 
 def _arguments(options: argparse.Namespace) -> list[str]:

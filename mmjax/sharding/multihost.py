@@ -5,14 +5,18 @@ import collections
 import contextlib
 import itertools
 import os
+import pathlib
+import sys
 from collections.abc import Callable, Iterator
 
 import jax
+import numpy as np
 from jax._src import distributed  # the coordination service has no public face
+from jax.experimental import multihost_utils
 
-from mmjax.errors import ToldElsewhere, UserError
+from mmjax.errors import INTERRUPTED, MISTAKE, ToldElsewhere, UserError
 from mmjax.sharding.cluster import ASK, find
-from mmjax.sharding.peers import Peers, explain_abort
+from mmjax.sharding.peers import LOST, Peers, explain_abort
 
 _MOST_PATIENCE = 30.0  # seconds without a sign of life after which a process is lost
 _turns: dict[str, Iterator[int]] = collections.defaultdict(itertools.count)
@@ -24,7 +28,7 @@ def joined(
     processes: int | None = None,
     process: int | None = None,
     *,
-    limit: float = 300.0,
+    limit: float | int = 300.0,
 ) -> Iterator[Peers | None]:
     """Joins the other processes of the run, before anything is computed, and leaves with them.
 
@@ -59,9 +63,9 @@ def joined(
             cluster_detection_method="deactivate", **later,
         )  # fmt: skip
     jax.devices()  # all ask for them now; later, one that acts alone would wait for the others
-    if not is_main():
-        explain_abort(distributed.global_state.coordinator_address, *whoami())
     peers = Peers(_client(), *whoami(), patience)
+    if not is_main():
+        explain_abort(distributed.global_state.coordinator_address, peers)
     try:
         yield peers
         share("leave", "", limit)
@@ -83,7 +87,26 @@ def is_main() -> bool:
     return whoami()[0] == 0
 
 
-def share(name: str, text: str, limit: float = 600.0) -> list[str]:
+def say_once(line: str) -> None:
+    """Prints a line on process 0 alone."""
+    if is_main():
+        print(line, flush=True)
+
+
+def own(path: pathlib.Path) -> pathlib.Path:
+    """A path for this process alone: ``x.jsonl`` on process 0, ``x.3.jsonl`` on process 3."""
+    process, _ = whoami()
+    return path.with_suffix(f".{process}{path.suffix}") if process else path
+
+
+def fetch(array: jax.Array) -> np.ndarray:
+    """All of an array, on every process; all must ask for it where it is shared out over them."""
+    if array.is_fully_addressable or array.is_fully_replicated:
+        return np.asarray(array)
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+
+
+def share(name: str, text: str, limit: float | int = 600.0) -> list[str]:
     """Every process's text, in the order of the processes; nothing runs on a device.
 
     All processes must call it, with the same name, equally often.
@@ -99,7 +122,7 @@ def share(name: str, text: str, limit: float = 600.0) -> list[str]:
     return [_received(f"{place}/{other}", name, other, limit) for other in range(processes)]
 
 
-def on_main(name: str, act: Callable[[], object], limit: float = 600.0) -> None:
+def on_main(name: str, act: Callable[[], object], limit: float | int = 600.0) -> None:
     """Runs ``act`` on process 0 while the others wait; its mistake is a mistake of all.
 
     Raises:
@@ -125,7 +148,7 @@ def _client():
     return distributed.global_state.client
 
 
-def _received(key: str, name: str, sender: int, limit: float) -> str:
+def _received(key: str, name: str, sender: int, limit: float | int) -> str:
     try:
         return _client().blocking_key_value_get(key, int(limit * 1000))
     except jax.errors.JaxRuntimeError as error:
@@ -138,14 +161,31 @@ def _received(key: str, name: str, sender: int, limit: float) -> str:
 
 def _leave_alone(peers: Peers, error: BaseException, patience: float) -> None:
     """Tells the others, and has this process end without waiting for them, as JAX would."""
+    line = " ".join(str(error).split())
+    mistake = isinstance(error, (UserError, OSError))
     if isinstance(error, ToldElsewhere):
-        code = 2
-    elif isinstance(error, (UserError, OSError)):
-        peers.fail(f"failed: {' '.join(str(error).split())}")
-        code = 2
+        code = MISTAKE
+    elif mistake and not _from_jax(error):
+        code = MISTAKE
+        peers.fail(f"failed: {line}", code)
+    elif isinstance(error, KeyboardInterrupt):
+        code = INTERRUPTED
+        peers.fail("was interrupted", code)
     else:
         # Where another process was lost, this error is a consequence: give that time to show.
         peers.blame(patience + 5.0)
-        peers.fail(f"failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        code = 1
-    atexit.register(os._exit, code)
+        code = LOST if mistake else 1
+        peers.fail(f"failed: {type(error).__name__}: {line[:300]}", code)
+    atexit.register(_exit, code)
+
+
+def _from_jax(error: BaseException | None) -> bool:
+    """Whether it goes back to an error of JAX's, such as of a collective or of its service."""
+    return error is not None and (
+        isinstance(error, jax.errors.JaxRuntimeError) or _from_jax(error.__cause__)
+    )
+
+
+def _exit(code: int) -> None:
+    sys.stdout.flush()
+    os._exit(code)

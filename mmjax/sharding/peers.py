@@ -7,10 +7,12 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 _TICK = 1.0  # seconds between two looks at what the others say
-_PREFIX = "mmjax/"
+_SAID, _ALIVE = "mmjax/said/", "mmjax/alive/"
+_MOST_NAMED = 8
 LOST = 75  # exit code: not this process's fault, worth another start (EX_TEMPFAIL)
 
 
@@ -26,7 +28,7 @@ class Peers:
       themselves cost a lock that nobody else holds.
     """
 
-    def __init__(self, client: Any, process: int, processes: int, patience: float):
+    def __init__(self, client: Any, process: int, processes: int, patience: float | int):
         """Begins to listen.
 
         Args:
@@ -37,6 +39,7 @@ class Peers:
         """
         self._client, self._patience = client, patience
         self._process, self._processes = process, processes
+        self._phase: Callable[[], str] = str
         self._heard: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
         self._calls, self._stop_at = 0, None
@@ -44,6 +47,10 @@ class Peers:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="peers", daemon=True)
         self._thread.start()
+
+    def watch(self, phase: Callable[[], str]) -> None:
+        """Lets the others know what this process is doing: a word that ``phase`` returns."""
+        self._phase = phase
 
     def request_stop(self) -> None:
         """Asks all processes to stop; safe in a signal handler."""
@@ -55,55 +62,81 @@ class Peers:
             self._calls += 1
             return self._stop_at is not None and self._calls >= self._stop_at
 
-    def fail(self, reason: str) -> None:
-        """Tells the others that this process ends, and why; waits for no answer."""
-        telling = threading.Thread(target=self._tell, args=("failed", reason), daemon=True)
+    def fail(self, reason: str, code: int) -> None:
+        """Tells the others that this process ends, why, and with which exit code, as they will."""
+        say = ("failed", f"{code} {reason}")
+        telling = threading.Thread(target=self._tell, args=say, daemon=True)
         telling.start()
         telling.join(5.0)
-        if self._process == 0:
-            time.sleep(3 * _TICK)  # its end takes the service away, through which they hear it
+        self._linger()
 
-    def blame(self, seconds: float) -> None:
+    def blame(self, seconds: float | int) -> None:
         """Waits for news of a process that was lost or has failed, which then end this one."""
         self._thread.join(seconds)
+
+    def elsewhere(self) -> str:
+        """What others were last heard to be doing, where this process does something else."""
+        found = []
+        asking = threading.Thread(target=lambda: found.extend(self._read(_ALIVE)), daemon=True)
+        asking.start()
+        asking.join(5.0)
+        words = {int(who): sign.partition(" ")[2] for who, sign in found}
+        others = [f"; process {who} is{_inside(words[who])}" for who in sorted(words)
+                  if words[who] not in ("", self._phase())]  # fmt: skip
+        return "".join(others[:_MOST_NAMED])
 
     def close(self) -> None:
         """Listens no more."""
         self._closed.set()
         self._thread.join()
 
+    def leave(self, who: int, reason: str, code: int = LOST) -> None:
+        """Ends this process because of another one."""
+        self._linger()
+        place = f"process {self._process} of {self._processes}{_inside(self._phase())}"
+        leave(f"mmjax: {place}: process {who} {reason}; this one ends too", code)
+
+    def _linger(self) -> None:
+        if self._process == 0:
+            time.sleep(3 * _TICK)  # its end takes the service away, through which others hear why
+
     def _listen(self) -> None:
         beats = 0
         while not self._closed.wait(_TICK):
             beats += 1
             try:
-                self._tell("alive", str(beats))
+                sign = f"{beats} {self._phase()}"
+                self._client.key_value_set(f"{_ALIVE}{self._process}", sign, allow_overwrite=True)
                 if self._wants_stop and not self._told_stop:
                     self._told_stop = True
                     self._tell("stop", "")
                 self._hear(self._said())
+                if self._process == 0:
+                    self._count_heads()
             except Exception as error:  # the client raises only that the service is out of reach
                 if not self._closed.is_set():
-                    self._leave(0, f"does not answer ({str(error).splitlines()[0][:200]})")
+                    self.leave(0, f"does not answer ({str(error).splitlines()[0][:200]})")
+
+    def _read(self, folder: str) -> list[tuple[str, str]]:
+        found = self._client.key_value_dir_get(folder)
+        return [(key.removeprefix(folder), value) for key, value in found]
 
     def _said(self) -> dict[str, str]:
-        """What was said by whom, such as ``alive/3`` and how often."""
-        found = self._client.key_value_dir_get(f"{_PREFIX}said/")
-        return {key.removeprefix(f"{_PREFIX}said/"): value for key, value in found}
+        """What was said by whom, such as ``calls/3`` and how many."""
+        return dict(self._read(_SAID))
 
     def _tell(self, what: str, value: str) -> None:
-        key = f"{_PREFIX}said/{what}/{self._process}"
+        key = f"{_SAID}{what}/{self._process}"
         self._client.key_value_set(key, value, allow_overwrite=True)
 
     def _hear(self, said: dict[str, str]) -> None:
         for key, value in sorted(said.items()):
             what, _, who = key.partition("/")
             if what in ("failed", "lost") and int(who) != self._process:
-                self._leave(int(who), value)
+                code, _, reason = value.partition(" ")
+                self.leave(int(who), reason, int(code))
         if any(key.startswith("stop/") for key in said) and self._stop_at is None:
             self._agree()
-        if self._process == 0:
-            self._count_heads(said)
 
     def _agree(self) -> None:
         with self._lock:
@@ -118,27 +151,29 @@ class Peers:
                 if time.monotonic() > deadline:
                     missing = set(map(str, range(self._processes)))
                     missing -= {key.removeprefix("calls/") for key in said}
-                    self._leave(int(min(missing, key=int)), "did not agree when to stop")
+                    self.leave(int(min(missing, key=int)), "did not agree when to stop")
                 time.sleep(0.05)
 
-    def _count_heads(self, said: dict[str, str]) -> None:
-        now = time.monotonic()
+    def _count_heads(self) -> None:
+        """Process 0 alone: whoever has given no sign for too long is lost, and all are told."""
+        now, signs = time.monotonic(), dict(self._read(_ALIVE))
         for who in map(str, range(1, self._processes)):
-            sign = said.get(f"alive/{who}", "")
+            sign = signs.get(who, "")
             last, since = self._heard.get(who, (None, now))
             if sign != last:
                 self._heard[who] = (sign, now)
             elif now - since > self._patience:
-                reason = f"was lost: nothing heard of it for {self._patience:g} s"
-                self._client.key_value_set(f"{_PREFIX}said/lost/{who}", reason, True)
-                self._leave(int(who), reason)
-
-    def _leave(self, who: int, reason: str) -> None:
-        line = f"process {self._process} of {self._processes}: process {who} {reason}"
-        leave(f"mmjax: {line}; this one ends too", LOST)
+                place = _inside(sign.partition(" ")[2])
+                reason = f"was lost{place}: nothing heard of it for {self._patience:g} s"
+                self._client.key_value_set(f"{_SAID}lost/{who}", f"{LOST} {reason}", True)
+                self.leave(int(who), reason)
 
 
-def explain_abort(coordinator: str, process: int, processes: int) -> None:
+def _inside(phase: str) -> str:
+    return f" in {phase!r}" if phase else ""
+
+
+def explain_abort(coordinator: str, peers: Peers) -> None:
     """Has this process say that the coordinator is lost, should JAX abort it for that reason.
 
     The service ends with process 0, and JAX's native code then aborts all others within
@@ -146,8 +181,7 @@ def explain_abort(coordinator: str, process: int, processes: int) -> None:
 
     Args:
       coordinator: ``HOST:PORT`` of the service.
-      process: number of this process, of ``processes``.
-      processes: how many there are.
+      peers: of this process, which is not the first.
     """
 
     def handle(number):
@@ -155,8 +189,7 @@ def explain_abort(coordinator: str, process: int, processes: int) -> None:
         try:
             socket.create_connection((host, int(port)), timeout=2.0).close()
         except OSError:
-            line = f"process 0 was lost: nothing answers at {coordinator}"
-            leave(f"mmjax: process {process} of {processes}: {line}; this one ends too", LOST)
+            peers.leave(0, f"was lost: nothing answers at {coordinator}")
 
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(handle)
     _kept.append(handler)  # as long as the process lives: native code points to it

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from mmjax.sharding.mesh import make_mesh
+from mmjax.sharding.multihost import on_main, own, say_once
 from mmjax.training.bad_steps import BadSteps
 from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
@@ -18,6 +19,8 @@ from mmjax.training.placement import Placement, rows
 from mmjax.training.progress import Averages, Progress
 from mmjax.training.state import State, abstract_batch
 from mmjax.training.system import System
+from mmjax.training.waits import Waits
+from mmjax.training.warm_start import warm_start
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import Writer
 from mmjax.typing import Batch
@@ -34,16 +37,19 @@ def train(
     preview: Hook | None = None,
     evaluate: Hook | None = None,
     interrupt: Interrupt | None = None,
+    waits: Waits | None = None,
 ) -> tuple[State, bool]:
     """Trains to ``train.steps``, going on from the newest checkpoint of the workdir if it has one.
 
     Args:
       system: what to train.
       workdir: where; claimed for the system's config.
-      begin: makes the first state from a batch of zeros; by default all networks are initialised.
+      begin: makes the first state from a batch of zeros; by default all networks are initialised,
+        or taken from where ``config.init`` says.
       preview: makes samples every ``train.preview_every`` steps.
       evaluate: measures every ``train.evaluate_every`` steps.
       interrupt: open requests to stop; by default SIGTERM and SIGINT are caught while this runs.
+      waits: watches over what may hang; by default with the limits of ``train``.
 
     Returns:
       The last state, and whether the run was interrupted (its state is saved in either case).
@@ -51,11 +57,14 @@ def train(
     Raises:
       UserError: steps stay non-finite wherever the run goes back to; the message names the term.
     """
-    workdir.claim(system.config)
+    on_main("workdir", lambda: workdir.claim(system.config))
     with contextlib.ExitStack() as stack:
         interrupt = interrupt or stack.enter_context(Interrupt())
+        if waits is None:
+            limits = system.train.wait_limit, system.train.phase_limit
+            waits = stack.enter_context(Waits(*limits))
         hooks = {"evaluate": evaluate, "preview": preview}
-        run = _Run(system, workdir, begin, hooks, interrupt)
+        run = _Run(system, workdir, begin, hooks, interrupt, waits)
         stack.callback(run.close)
         return run.go()
 
@@ -72,15 +81,20 @@ class _Run:
         begin: Callable[[Batch], State] | None,
         hooks: Mapping[str, Hook | None],
         interrupt: Interrupt,
+        waits: Waits,
     ):
-        self.system, self.workdir, self.begin, self.interrupt = system, workdir, begin, interrupt
+        self.system, self.workdir = system, workdir
+        self.interrupt, self.waits, self.warm = interrupt, waits, False
         every = {"evaluate": system.train.evaluate_every, "preview": system.train.preview_every}
         self.hooks = {name: (hook, every[name]) for name, hook in hooks.items() if hook is not None}
         mesh, size = make_mesh(system.mesh), system.data.batch_size
         self.pipeline = make_pipeline(
-            system, rows=rows(mesh, size), bad_records=workdir.path / "bad_records.jsonl"
+            system, rows=rows(mesh, size), bad_records=own(workdir.path / "bad_records.jsonl")
         )
-        self.placement = Placement(system, mesh, abstract_batch(self.pipeline.batch(0), size))
+        with waits("data"):
+            example = abstract_batch(self.pipeline.batch(0), size)
+        self.placement = Placement(system, mesh, example)
+        self.begin = begin or warm_start(self.placement, workdir.path)
         self.step = self.placement.jit_step()
         self.checkpoints = Checkpoints(workdir.checkpoints, system.train.keep)
         self.bad_steps = BadSteps(
@@ -95,26 +109,32 @@ class _Run:
             self._step()
             self._between_steps()
         self._flush()
-        self.checkpoints.save(self.state)
+        self._save()
         return self.state, stop
 
     def close(self) -> None:
         """Waits for what is being written, whatever else went wrong."""
-        self._put_down()
-        self.checkpoints.close()
+        with self.waits("data"):
+            self._put_down()
+        with self.waits("save"):
+            self.checkpoints.close()
 
     def _restored(self, at_most: int | None = None) -> State:
         """The newest state on disk, or the first one of all."""
 
         def newest(at_most):
             return self.checkpoints.restore_newest(
-                self.placement.abstract, lambda line: print(f"warning: {line}"), at_most=at_most
+                self.placement.abstract, lambda line: say_once(f"warning: {line}"), at_most=at_most
             )
 
-        # Older ones may be gone: then one between two bad steps will do, whose values are the same.
-        state = newest(at_most) or (None if at_most is None else newest(None))
-        self.checkpoints.drop_after(-1 if state is None else int(state.step))
-        return self.placement.begin(self.begin) if state is None else state
+        with self.waits("restore"):
+            # Older ones may be gone: one between two bad steps will do, whose values are the same.
+            state = newest(at_most) or (None if at_most is None else newest(None))
+            self.checkpoints.drop_after(-1 if state is None else int(state.step))
+        if state is None:
+            with self.waits("initialisation", phase=True):
+                state = jax.block_until_ready(self.placement.begin(self.begin))
+        return state
 
     def _take_up(self, state: State) -> None:
         """Goes on from ``state``: the data, the metrics and the bar stand where it does."""
@@ -131,8 +151,10 @@ class _Run:
         self.writer.close()
 
     def _step(self) -> None:
-        batch = self.placement.put(next(self.batches))
-        self.state, logged = self.step(self.state, batch)
+        with self.waits("data"):
+            batch = next(self.batches)
+        with self._computing():
+            self.state, logged = self.step(self.state, self.placement.put(batch))
         self.at += 1
         self.checkpoints.raise_errors()
         # The metrics of the step before are read while this one runs.
@@ -145,11 +167,13 @@ class _Run:
         if self._due_hooks() or self._is_last() or (every and self.at and self.at % every == 0):
             self._flush()
             if not self.bad_steps.in_a_row or self._is_last():
-                self.checkpoints.save(self.state)
+                self._save()
         for name in self._due_hooks():
             hook, start = self.hooks[name][0], time.perf_counter()
             inputs = self.system, self.state, self.at, self.workdir, self.writer
-            if not self.interrupt.until_requested(functools.partial(hook, *inputs)):
+            with self.waits(name, phase=True):
+                done = self.interrupt.until_requested(functools.partial(hook, *inputs))
+            if not done:
                 return
             self.writer.scalars(self.at, {_finished(name): time.perf_counter() - start})
 
@@ -165,6 +189,14 @@ class _Run:
     def _is_last(self) -> bool:
         return self.at >= self.system.train.steps
 
+    def _save(self) -> None:
+        with self.waits("save"):
+            self.checkpoints.save(self.state)
+
+    def _computing(self):
+        # Until the first metrics are here, this process or another may be compiling the step.
+        return self.waits("step" if self.warm else "compile", phase=not self.warm)
+
     def _flush(self) -> None:
         # Metrics up to this step are on disk before the checkpoint is, so that a run which goes
         # on from it misses none; a row never spans a checkpoint, so it repeats them exactly.
@@ -176,7 +208,9 @@ class _Run:
         if pending is None:
             return
         step, logged = pending
-        values = jax.device_get(logged)
+        with self._computing():
+            values = jax.device_get(logged)
+        self.warm = True
         self.averages.add(values)
         self.progress.advance()
         if self.bad_steps.look(step, values):

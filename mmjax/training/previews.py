@@ -10,6 +10,7 @@ from mmjax.errors import UserError
 from mmjax.evaluation.evaluator import HEADLINE
 from mmjax.evaluation.media import save_example, sheet, side_by_side
 from mmjax.rng import named
+from mmjax.sharding.multihost import is_main
 from mmjax.training.held_out import held_out_sets, readable
 from mmjax.training.judging import Examiner
 from mmjax.training.state import State
@@ -53,7 +54,8 @@ class Previews:
         pictures = []
         for index in range(len(next(iter(media.values())))):
             example = {name: values[index] for name, values in media.items()}
-            save_example(folder, f"{task}_{index}", system.modalities, example, facts)
+            if is_main():
+                save_example(folder, f"{task}_{index}", system.modalities, example, facts)
             pictures.append(sheet(system.modalities, example))
         return pictures
 

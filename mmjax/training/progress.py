@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import jax
 import tqdm
 
+from mmjax.sharding.multihost import is_main
+
 
 class Averages:
     """Adds up logged (sum, count) pairs until they are asked for."""
@@ -38,8 +40,9 @@ class Progress:
         """Begins at step ``start`` of ``total``."""
         interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants fewer lines
         self._bar = tqdm.tqdm(
-            total=total, initial=start, unit="step", dynamic_ncols=True, mininterval=interval
-        )
+            total=total, initial=start, unit="step", dynamic_ncols=True, mininterval=interval,
+            disable=not is_main(),
+        )  # fmt: skip
         self._batch_size = batch_size
         self._last = (time.perf_counter(), start)
 
@@ -71,7 +74,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Prints a line above the bar."""
-        self._bar.write(line)
+        if is_main():
+            self._bar.write(line)
 
     def close(self) -> None:
         """Leaves the bar as it stands."""

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import jax
 
 from mmjax.config import Config
+from mmjax.sharding.multihost import on_main
 from mmjax.training.environment import write_environment
+from mmjax.training.interrupt import Interrupt
 from mmjax.training.loop import Hook, train
 from mmjax.training.stages import Stage, begin_after, expand
 from mmjax.training.state import State
 from mmjax.training.system import System, build
+from mmjax.training.waits import Waits
 from mmjax.training.workdir import Workdir
 
 
@@ -20,25 +23,35 @@ def train_stages(
     *,
     preview: Hook | None = None,
     evaluate: Hook | None = None,
+    interrupt: Interrupt | None = None,
+    waits: Waits | None = None,
 ) -> tuple[State, bool]:
     """Trains every stage of a config; a config without stages is one.
 
     A stage has the folder ``stages/NAME`` of the workdir, which is the folder of a run in its own
     right. Stages that are done are passed over when the run is started again. ``command``, the
-    arguments of the verb, is noted in the workdir.
+    arguments of the verb, is noted in the workdir. The other arguments are those of
+    :func:`mmjax.training.loop.train`.
 
     Returns:
       The last state, and whether the run was interrupted.
     """
     stages = expand(config)
     systems = [build(stage.config) for stage in stages]  # mistakes of later stages show at once
-    workdir.claim(config)
-    write_environment(workdir.path, command)
+
+    def claim():
+        workdir.claim(config)
+        write_environment(workdir.path, command)
+
+    on_main("workdir", claim)
+    hooks = {"preview": preview, "evaluate": evaluate}
     state = None
     for stage, system in zip(stages, systems, strict=True):
         begin = None if state is None else _after(state, stage, system)
-        hooks = {"preview": preview, "evaluate": evaluate}
-        state, interrupted = train(system, workdir.stage(stage.name), begin=begin, **hooks)
+        folder = workdir.stage(stage.name)
+        state, interrupted = train(
+            system, folder, begin=begin, interrupt=interrupt, waits=waits, **hooks
+        )
         if interrupted:
             break
     return state, interrupted

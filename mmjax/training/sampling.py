@@ -8,6 +8,7 @@ import numpy as np
 
 from mmjax.errors import UserError
 from mmjax.objectives.base import Request
+from mmjax.sharding.multihost import fetch
 from mmjax.streams import PARTS, Stream, StreamSpec
 from mmjax.training.state import State, sampling_context
 from mmjax.training.system import System
@@ -69,7 +70,7 @@ class Generator:
                 carry = jax.block_until_ready(self._advance(state, carry, index, want=want))
                 watch(index + 1, length)
             values = self._finish(state, carry, want=want)
-        return {name: self._to_media(name, np.asarray(value)) for name, value in values.items()}
+        return {name: self._to_media(name, fetch(value)) for name, value in values.items()}
 
     def _request(self, given, want: tuple[str, ...], batch: int) -> Request:
         streams = self.system.streams

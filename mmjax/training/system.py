@@ -63,6 +63,9 @@ class Train:
       max_bad_steps: non-finite steps in a row after which the run goes back to the newest
         checkpoint before them, and on with the data that come after theirs.
       max_rollbacks: how often it does so without getting any further; then it stops.
+      wait_limit: seconds that the data of a step, a step, a save or a restore may take; then the
+        run is taken to hang and ends.
+      phase_limit: the same for compiling, an evaluation, or making previews.
     """
 
     steps: int
@@ -75,11 +78,15 @@ class Train:
     accumulate: int = 1
     max_bad_steps: int = 10
     max_rollbacks: int = 3
+    wait_limit: float | int = 600
+    phase_limit: float | int = 7200
 
     def __post_init__(self):
         _at_least(1, self, "accumulate", "max_bad_steps", "keep")
         _at_least(0, self, "max_rollbacks")
         _at_least(0, self, "steps", "log_every", "save_every", "preview_every", "evaluate_every")
+        if min(self.wait_limit, self.phase_limit) <= 0:
+            raise ValueError("wait_limit and phase_limit must be above 0")
         if not 0.0 <= self.ema < 1.0:
             raise ValueError(f"ema must be in [0, 1), not {self.ema}")
 

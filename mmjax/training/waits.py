@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from mmjax.sharding.multihost import whoami
-from mmjax.sharding.peers import LOST, leave
+from mmjax.sharding.peers import LOST, Peers, leave
 
-_GRACE = 15.0  # seconds that a last word may take before the process ends without one
+_GRACE = 10.0  # seconds that a last word may take before the process ends without one
 
 
 class Waits:
@@ -20,38 +20,49 @@ class Waits:
     of the wait, and the stack of every thread, and ends the process with exit code 75. That
     happens within a second of the limit, or within ``limit + 30`` seconds where compiled code
     holds the interpreter's lock.
+
+    Attributes:
+      peers: the other processes, who are told before this one ends; None where there are none.
+      observe: called with :attr:`phase` whenever that changes, such as by a ledger of the time.
     """
 
-    def __init__(
-        self,
-        limit: float,
-        phase_limit: float,
-        *,
-        tell: Callable[[str], None] | None = None,
-    ):
+    def __init__(self, limit: float | int, phase_limit: float | int):
         """Begins to watch.
 
         Args:
           limit: seconds that a wait may take.
           phase_limit: seconds for a long phase of work, such as compiling or an evaluation.
-          tell: is given the reason before the process ends, such as ``Peers.fail``.
         """
+        self.peers: Peers | None = None
+        self.observe: Callable[[str], object] | None = None
         self._limits = {False: limit, True: phase_limit}
-        self._tell = tell
         self._open: list[_Wait] = []
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="waits", daemon=True)
         self._thread.start()
 
     def __call__(self, name: str, *, phase: bool = False) -> "_Wait":
-        """A context that is a wait of this name."""
-        return _Wait(self._open, name, self._limits[phase])
+        """A context that is a wait of this name; waits may lie in each other."""
+        return _Wait(self, name, self._limits[phase])
 
-    def close(self) -> None:
+    def __enter__(self) -> "Waits":
+        """Nothing more."""
+        return self
+
+    def __exit__(self, *unused) -> None:
         """Watches no more."""
         self._closed.set()
         self._thread.join()
         faulthandler.cancel_dump_traceback_later()
+
+    @property
+    def phase(self) -> str:
+        """The name of the innermost wait that this process is in; empty outside of all."""
+        return "".join(wait.name for wait in self._open[-1:])
+
+    def _change(self) -> None:
+        if self.observe is not None:
+            self.observe(self.phase)
 
     def _watch(self) -> None:
         while not self._closed.wait(min(1.0, self._limits[False] / 4)):
@@ -60,7 +71,7 @@ class Waits:
             if waits and waits[0].deadline < now:
                 self._end(waits[0])
             # Should this thread never get its turn again, the C library ends the process.
-            left = waits[0].deadline - now if waits else max(self._limits.values())
+            left = min([self._limits[False], *(wait.deadline - now for wait in waits[:1])])
             faulthandler.dump_traceback_later(left + _GRACE, exit=True, file=sys.__stderr__)
 
     def _end(self, wait: "_Wait") -> None:
@@ -68,22 +79,25 @@ class Waits:
         reason = f"{wait.name!r} did not end within {wait.limit:g} s"
         faulthandler.dump_traceback_later(_GRACE, exit=True, file=sys.__stderr__)
         faulthandler.dump_traceback(file=sys.__stderr__, all_threads=True)
-        if self._tell is not None:
-            self._tell(f"hangs: {reason}")
+        if self.peers is not None:
+            reason += self.peers.elsewhere()
+            self.peers.fail(f"hangs: {reason}", LOST)
         leave(f"mmjax: process {process} of {processes}: {reason}; the run ends here", LOST)
 
 
 class _Wait:
     """One wait, on the list of those that are open while it lasts."""
 
-    __slots__ = ("_open", "name", "limit", "deadline")
+    __slots__ = ("_waits", "name", "limit", "deadline")
 
-    def __init__(self, waits: list["_Wait"], name: str, limit: float):
-        self._open, self.name, self.limit = waits, name, limit
+    def __init__(self, waits: Waits, name: str, limit: float | int):
+        self._waits, self.name, self.limit = waits, name, limit
 
     def __enter__(self) -> None:
         self.deadline = time.monotonic() + self.limit
-        self._open.append(self)
+        self._waits._open.append(self)
+        self._waits._change()
 
     def __exit__(self, *unused) -> None:
-        self._open.remove(self)
+        self._waits._open.remove(self)
+        self._waits._change()

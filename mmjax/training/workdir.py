@@ -12,7 +12,8 @@ from mmjax.files import write_text
 FREE = (
     "train.steps", "train.log_every", "train.save_every", "train.preview_every",
     "train.evaluate_every", "train.keep", "train.max_bad_steps",
-    "train.max_rollbacks", "data.workers", "evaluation.", "sampler.",
+    "train.max_rollbacks", "train.wait_limit", "train.phase_limit", "data.workers",
+    "evaluation.", "sampler.",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mmjax.files import write_text
+from mmjax.sharding.multihost import is_main, share
 
 
 def read_metrics(path: pathlib.Path) -> list[dict]:
@@ -35,26 +36,36 @@ class Writer:
         from tensorboardX import SummaryWriter
 
         path = folder / "metrics.jsonl"
-        kept = [row for row in read_metrics(path) if row["step"] <= step]
+        kept = read_metrics(path) if is_main() else []
+        kept = [row for row in kept if row["step"] <= step]
+        latest = {name: row["step"] for row in kept for name in row}
+        # All go by what the first process has read, who writes for all.
+        self.latest = json.loads(share("metrics", json.dumps(latest))[0])
+        self._file = self._board = None
+        if not is_main():
+            return
         write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
-        self.latest = {name: row["step"] for row in kept for name in row}
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes one line; NaN and infinity are written as null, for JSON has neither."""
         row = {k: (v if math.isfinite(v) else None) for k, v in values.items()}
+        self.latest.update(dict.fromkeys(row, step))
+        if self._file is None:
+            return
         self._file.write(json.dumps({"step": step, **row}) + "\n")
         self._file.flush()
-        self.latest.update(dict.fromkeys(row, step))
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
         """Adds an ``[H, W, 3]`` uint8 picture to TensorBoard."""
-        self._board.add_image(name, picture, step, dataformats="HWC")
+        if self._board is not None:
+            self._board.add_image(name, picture, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flushes and closes both."""
-        self._file.close()
-        self._board.close()
+        if self._file is not None:
+            self._file.close()
+            self._board.close()
