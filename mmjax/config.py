@@ -18,6 +18,7 @@ from mmjax.errors import UserError
 
 Config = Mapping[str, Any] | ml_collections.ConfigDict
 VALUES = (bool, int, float, str, type(None))
+OPTIONAL = ("init", "mesh")  # groups that may be set by field though a config leaves them out
 
 
 def load(spec: str, overrides: Iterable[str] = ()) -> ml_collections.ConfigDict:
@@ -64,6 +65,9 @@ def override_field(config: ml_collections.ConfigDict, assignment: str) -> None:
     if not equals:
         raise UserError(f"--config.{assignment}: expected --config.field=value")
     *parents, last = path.split(".")
+    if parents and parents[0] in OPTIONAL and parents[0] not in config:
+        with config.unlocked():
+            config[parents[0]] = ml_collections.ConfigDict()
     node = config
     for depth, parent in enumerate(parents):
         node = _group(node, parent, "config." + ".".join(parents[: depth + 1]))[parent]

@@ -43,6 +43,27 @@ def select(flat: Mapping[str, Tree], pattern: str) -> dict[str, Tree]:
     return {path: leaf for path, leaf in flat.items() if expression.fullmatch(path)}
 
 
+def check_pattern(field: str, pattern: str) -> None:
+    """Raises ValueError, which names the field, where ``pattern`` is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{field}: {pattern!r} is no regular expression ({error})") from error
+
+
+def within(path: str, beginning: str) -> bool:
+    """Whether ``beginning`` is the whole path or its first parts."""
+    return f"{path}{SEPARATOR}".startswith(f"{beginning}{SEPARATOR}")
+
+
+def renamed(path: str, names: Mapping[str, str]) -> str:
+    """``path`` with its beginning replaced by what ``names`` has for it, the longest first."""
+    for beginning in sorted(names, key=len, reverse=True):
+        if within(path, beginning):
+            return names[beginning] + path[len(beginning) :]
+    return path
+
+
 def count(tree: Tree) -> int:
     """The number of scalars in a tree of arrays or shapes."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(tree))

@@ -8,7 +8,8 @@
   an update, a stream) leaves it out; a group with a ``_target_`` replaces the whole group.
 
 The end of a stage is a checkpoint. The next one initialises its own networks, takes over every
-parameter and collection that both have, and compiles its own step.
+parameter and collection that both have, and compiles its own step. A section ``init`` (see
+:class:`mmjax.training.init_rules.Init`) is for the first one alone.
 """
 
 import zlib
@@ -43,8 +44,18 @@ def expand(config: Config) -> list[Stage]:
     described = base.pop("stages", None)
     if not described:
         return [Stage("", base, {})]
-    names = sorted(described, key=lambda name: (described[name].get("order", 0), name))
-    return [_stage(name, described[name], base) for name in names]
+    first, *others = sorted(described, key=lambda name: (described[name].get("order", 0), name))
+    later = {section: value for section, value in base.items() if section != "init"}
+    for name in others:
+        if "init" in described[name]:
+            raise UserError(
+                f"config.stages.{name}.init: the stage begins with what {first!r} leaves; only the "
+                "first may take other weights"
+            )
+    return [
+        _stage(first, described[first], base),
+        *(_stage(name, described[name], later) for name in others),
+    ]
 
 
 def _stage(name: str, described: Mapping[str, Any], base: Mapping[str, Any]) -> Stage:
@@ -82,7 +93,7 @@ def carry_over(old: Params, new: Params, init_copy: Mapping[str, str]) -> Params
     """
     before, carried = tree.flatten(old), {}
     for path, leaf in tree.flatten(new).items():
-        source = _source(path, init_copy)
+        source = tree.renamed(path, init_copy)
         found = before.get(source, leaf)
         if found.shape != leaf.shape:
             raise UserError(
@@ -102,18 +113,8 @@ def begin_after(system: System, batch: Batch, old: State, init_copy: Mapping[str
     before = {**tree.flatten(old.params), **tree.flatten(old.mutable)}
     fresh = [*tree.flatten(params), *tree.flatten(mutable)]
     for target, source in init_copy.items():
-        if not any(_within(path, target) and _source(path, init_copy) in before for path in fresh):
+        under = [path for path in fresh if tree.within(path, target)]
+        if not any(tree.renamed(path, init_copy) in before for path in under):
             raise UserError(f"init_copy: nothing to copy from {source!r} to {target!r}")
     params = carry_over(old.params, params, init_copy)
     return begin(system, batch, params, carry_over(old.mutable, mutable, init_copy))
-
-
-def _source(path: str, init_copy: Mapping[str, str]) -> str:
-    for target in sorted(init_copy, key=len, reverse=True):
-        if _within(path, target):
-            return init_copy[target] + path[len(target) :]
-    return path
-
-
-def _within(path: str, beginning: str) -> bool:
-    return f"{path}/".startswith(f"{beginning}/")

@@ -1,7 +1,6 @@
 """A system: every part that a config names, built and checked."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +16,12 @@ from mmjax.processes.base import Process
 from mmjax.samplers.base import Sampler
 from mmjax.sharding.mesh import MeshSpec
 from mmjax.streams import StreamSpec
+from mmjax.training.init_rules import Init
 from mmjax.training.optimiser import Optimiser
+from mmjax.tree import check_pattern
 
 _KINDS = {str: "a string", int: "an integer", dict: "a group of fields"}
+_PARTS = {"sampler": Sampler, "evaluation": Evaluation, "mesh": MeshSpec, "init": Init}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +44,7 @@ class Update:
 
     def __post_init__(self):
         _at_least(1, self, "every", "repeat")
-        try:
-            re.compile(self.params)
-        except re.error as error:
-            raise ValueError(
-                f"params: {self.params!r} is no regular expression ({error})"
-            ) from error
+        check_pattern("params", self.params)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +150,7 @@ class System:
     evaluation: Evaluation = Evaluation()
     mesh: MeshSpec = MeshSpec()
     mesh_presets: Mapping[str, MeshSpec] = dataclasses.field(default_factory=dict)
+    init: Init | None = None
     seed: int = 0
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
@@ -187,7 +185,7 @@ def build(config: Config, *, trusted: bool = True) -> System:
         "data": build_node(config["data"], "config.data", kind=Data, **options),
         "train": build_node(config["train"], "config.train", kind=Train, **options),
     }
-    for name, kind in (("sampler", Sampler), ("evaluation", Evaluation), ("mesh", MeshSpec)):
+    for name, kind in _PARTS.items():
         if name in config:
             parts[name] = build_node(config[name], f"config.{name}", kind=kind, **options)
     system = System(
