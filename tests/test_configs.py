@@ -13,6 +13,7 @@ from tests.tiny import FOLDER, NAMES, load, logged, tiny
 
 # Parameters of the full forms and of some variants; published ones but for quickstart and gpt.
 SIZES = {
+    "image/dc_ae": 312_250_275,
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
     "image/gan": 3_576_704 + 2_765_568,
     "image/kl_vae": 83_653_863,

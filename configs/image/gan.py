@@ -14,6 +14,8 @@ Deviates: kernels of 4 x 4 pixels where the paper has 5 x 5, as in public ports.
 
 from ml_collections import ConfigDict
 
+from mmjax.presets import picture_data, pictures
+
 VARIANTS = {
     # side, channels, widths from high to low resolution, noise, steps, batch
     "full": (64, 3, (64, 128, 256, 512), 100, 150_000, 128),
@@ -25,20 +27,7 @@ VARIANTS = {
 def get_config(variant: str = "full") -> ConfigDict:
     """The two players of a size: ``full``, ``digits`` (minutes) or ``tiny`` (seconds)."""
     side, channels, widths, noise, steps, batch = VARIANTS[variant]
-    config = ConfigDict({"name": "gan", "seed": 0})
-    config.modalities = {
-        "image": {
-            "_target_": "mmjax.modalities.image:Image",
-            "height": side, "width": side, "channels": channels,
-        }
-    }  # fmt: skip
-    config.codecs = {"pixels": {"_target_": "mmjax.codecs.pixels:Pixels"}}
-    config.streams = {
-        "image": {
-            "modality": "image", "codec": "pixels",
-            "process": {"_target_": "mmjax.processes.clean:Clean"},
-        }
-    }  # fmt: skip
+    config = pictures("gan", side, channels)
     config.networks = {
         "generator": {
             "_target_": "mmjax.models.gan:Generator",
@@ -59,19 +48,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         }
         for order, player in enumerate(("discriminator", "generator"))
     }  # fmt: skip
-    config.data = {
-        "train": _source(variant, "train", side),
-        "evaluation": _source(variant, "test", side),
-        "batch_size": batch,
-    }
+    config.data = picture_data(variant == "full", side, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     config.evaluation = {"tasks": {"unconditional": {"want": ("image",)}}}
     return config
-
-
-def _source(variant: str, split: str, side: int) -> dict:
-    if variant == "full":
-        return {"_target_": "mmjax.data.folder:Folder", "root": f"data/images/{split}"}
-    return {
-        "_target_": "mmjax.data.digits:Digits", "split": split, "height": side, "width": side,
-    }  # fmt: skip

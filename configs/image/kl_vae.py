@@ -14,6 +14,8 @@ Deviates: no perceptual and no adversarial term; the published training adds bot
 
 from ml_collections import ConfigDict
 
+from mmjax.presets import picture_data, pictures, reconstruction
+
 VARIANTS = {
     # side, channels, widths, blocks, latent channels, groups, steps, batch, learning rate
     "full": (256, 3, (128, 256, 512, 512), 2, 4, 32, 400_000, 96, 4.5e-6 * 96),
@@ -25,51 +27,13 @@ VARIANTS = {
 def get_config(variant: str = "full") -> ConfigDict:
     """The autoencoder of a size: ``full``, ``digits`` (minutes) or ``tiny`` (seconds)."""
     side, channels, widths, blocks, latents, groups, steps, batch, rate = VARIANTS[variant]
-    config = ConfigDict({"name": "kl_vae", "seed": 0})
-    config.modalities = {
-        "image": {
-            "_target_": "mmjax.modalities.image:Image",
-            "height": side, "width": side, "channels": channels,
-        }
+    config = pictures("kl_vae", side, channels)
+    network = {
+        "_target_": "mmjax.codecs.kl:AutoencoderKL",
+        "channels": channels, "widths": widths, "blocks": blocks, "latents": latents,
+        "groups": groups,
     }  # fmt: skip
-    config.codecs = {"pixels": {"_target_": "mmjax.codecs.pixels:Pixels"}}
-    config.streams = {
-        "image": {
-            "modality": "image", "codec": "pixels",
-            "process": {"_target_": "mmjax.processes.clean:Clean"},
-        }
-    }  # fmt: skip
-    config.networks = {
-        "autoencoder": {
-            "_target_": "mmjax.codecs.kl:AutoencoderKL",
-            "channels": channels, "widths": widths, "blocks": blocks, "latents": latents,
-            "groups": groups,
-        }
-    }  # fmt: skip
-    config.objective = {
-        "_target_": "mmjax.objectives.reconstruction:Reconstruction",
-        "error": "l1", "divergence": 1e-6,
-    }  # fmt: skip
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW", "b1": 0.5, "b2": 0.9,
-                "schedule": {"peak": rate},
-            }
-        }
-    }  # fmt: skip
-    config.data = {
-        "train": _source(variant, "train", side),
-        "evaluation": _source(variant, "test", side),
-        "batch_size": batch,
-    }
+    reconstruction(config, network, rate)
+    config.data = picture_data(variant == "full", side, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config
-
-
-def _source(variant: str, split: str, side: int) -> dict:
-    if variant == "full":
-        return {"_target_": "mmjax.data.folder:Folder", "root": f"data/images/{split}"}
-    return {
-        "_target_": "mmjax.data.digits:Digits", "split": split, "height": side, "width": side,
-    }  # fmt: skip

@@ -14,6 +14,7 @@ from mmjax.typing import Tree
 
 # Public class name -> where its Architecture is. A new one is a line here and a file of its own.
 TABLE = {
+    "AutoencoderDC": "mmjax.interop.dc",
     "AutoencoderKL": "mmjax.interop.kl",
     "AutoencoderKLTemporalDecoder": "mmjax.interop.temporal_decoder",
     "AutoencoderKLWan": "mmjax.interop.wan_vae",

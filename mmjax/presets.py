@@ -1,0 +1,54 @@
+"""Parts that several configs write alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def pictures(name: str, side: int, channels: int) -> ConfigDict:
+    """The beginning of a config whose one stream is square pictures, as pixels in [-1, 1]."""
+    config = ConfigDict({"name": name, "seed": 0})
+    config.modalities = {
+        "image": {
+            "_target_": "mmjax.modalities.image:Image",
+            "height": side, "width": side, "channels": channels,
+        }
+    }  # fmt: skip
+    config.codecs = {"pixels": {"_target_": "mmjax.codecs.pixels:Pixels"}}
+    config.streams = {
+        "image": {
+            "modality": "image", "codec": "pixels",
+            "process": {"_target_": "mmjax.processes.clean:Clean"},
+        }
+    }  # fmt: skip
+    return config
+
+
+def picture_data(own: bool, side: int, batch_size: int) -> Mapping[str, Any]:
+    """The ``data`` section: ``own`` pictures in ``data/images``, or scikit-learn's handwriting."""
+
+    def source(split: str) -> Mapping[str, Any]:
+        if own:
+            return {"_target_": "mmjax.data.folder:Folder", "root": f"data/images/{split}"}
+        digits = {"_target_": "mmjax.data.digits:Digits", "split": split}
+        return {**digits, "height": side, "width": side}
+
+    return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
+
+
+def reconstruction(config: ConfigDict, network: Mapping[str, Any], rate: float) -> None:
+    """Sets network, objective and optimiser of latent diffusion's autoencoders (2112.10752)."""
+    config.networks = {"autoencoder": network}
+    config.objective = {
+        "_target_": "mmjax.objectives.reconstruction:Reconstruction",
+        "error": "l1", "divergence": 1e-6,
+    }  # fmt: skip
+    config.updates = {
+        "all": {
+            "optimiser": {
+                "_target_": "mmjax.training.optimiser:AdamW", "b1": 0.5, "b2": 0.9,
+                "schedule": {"peak": rate},
+            }
+        }
+    }  # fmt: skip
