@@ -1,5 +1,6 @@
 """The first state of a run that begins with other weights; see :class:`Init`."""
 
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping
@@ -45,8 +46,8 @@ def warm_start(placement: Placement, workdir: pathlib.Path) -> Callable[[Batch],
         if is_main():
             _report(workdir / REPORT, found, arrays, source)
         taken = {path: arrays[there] for path, there in found.taken.items()}
-        make = jax.jit(_begin, static_argnums=0, out_shardings=placement.state(abstract))
-        return make(placement.system, batch, taken)
+        begin_with = functools.partial(_begin, placement.system)
+        return jax.jit(begin_with, out_shardings=placement.state(abstract))(batch, taken)
 
     return first_state
 
