@@ -29,7 +29,9 @@ BASE = [
 
 # One torch: the version that the parity figures were made with.
 PARITY = ["torch==2.13.0", "diffusers>=0.42", "transformers>=5.20"]
+PLAN = ["jax[tpu]"]  # libtpu's compiler (0.7 GB); no TPU is asked for
 TEST = [
+    *PLAN,
     "pytest>=8",
     "pytest-timeout",  # a hang fails by name
     "ruff>=0.8",
@@ -53,6 +55,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
+        "plan": PLAN,
         "tf": ["tensorflow-cpu>=2.18"],  # TFDS features and readers that need it
         "parity": PARITY,
         "test": TEST,

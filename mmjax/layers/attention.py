@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from mmjax.layers import masks, tpu_attention
 from mmjax.layers.linear import settled
 from mmjax.typing import Array, Bool, Float
 
@@ -16,6 +17,7 @@ def attention(
     values: Float[Array, "B M G D"],
     mask: Bool[Array, "..."] | None = None,
     *,
+    causal: bool = False,
     higher_order: bool = False,
 ) -> Float[Array, "B N K D"]:
     """Softmax attention of ``K`` query heads over ``G`` key heads, each for ``K / G`` queries.
@@ -26,6 +28,7 @@ def attention(
       values: ``G`` heads.
       mask: true where a query may see a key, broadcastable to ``[B, 1, N, M]``; None: everywhere.
         A query that sees no key gives zeros.
+      causal: besides, a query sees no key after its own place.
       higher_order: leave the derivative to JAX, so that it can itself be differentiated (``jvp``
         and second derivatives fail through the default's hand-written gradient).
 
@@ -38,6 +41,10 @@ def attention(
     groups = keys.shape[2]
     if heads % groups:
         raise ValueError(f"{heads} query heads do not share {groups} key heads evenly")
+    if not higher_order and tpu_attention.suits(queries, keys, mask):
+        return tpu_attention.attend(queries, keys, values, mask, causal=causal)
+    if causal:
+        mask = masks.and_causal(mask, length)
     q = (queries * size**-0.5).reshape(batch, length, groups, heads // groups, size)
     q = q.transpose(0, 2, 3, 1, 4).reshape(batch, groups, -1, size)  # rows: share, then token
     k = keys.transpose(0, 2, 1, 3)

@@ -60,6 +60,7 @@ class Shared:
       conditions: for each lane ``[B, F, D]``, a vector for each distinct time; empty unmodulated.
       angles: ``[B, N, R]`` rotary angles of all lanes' tokens in order, or None.
       mask: what they may see of each other (or of the cache), or None.
+      causal: whether a token sees, besides, only those up to itself.
       start: first free slot of the cache when decoding, or None.
       context: ``[B, M, D]`` encoded tokens for cross-attention, or None (also: those in the cache).
       context_mask: what each token may see of it.
@@ -71,6 +72,7 @@ class Shared:
     start: Int[Array, ""] | None = None
     context: Float[Array, "B M D"] | None = None
     context_mask: Bool[Array, "..."] | None = None
+    causal: bool = dataclasses.field(default=False, metadata={"static": True})
 
 
 def _linear(features: int, spec: BlockSpec, name: str | None = None) -> Linear:
@@ -230,7 +232,10 @@ class Block(nn.Module):
         if shared.start is not None:
             new = (jnp.concatenate(x, axis=1) for x in (keys, values))
             keys, values = ([x] for x in self._remember(*new, shared.start))
-        attended = attend(queries, keys, values, shared.mask, higher_order=spec.higher_order)
+        attended = attend(
+            queries, keys, values, shared.mask,
+            causal=shared.causal, higher_order=spec.higher_order,
+        )  # fmt: skip
         return {
             name: lane.after(tokens[name], seen, modulations[name], shared)
             for (name, lane), seen in zip(lanes.items(), attended, strict=True)

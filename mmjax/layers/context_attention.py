@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from mmjax.errors import UserError
+from mmjax.layers import masks
 from mmjax.layers.attention import attention
 from mmjax.sharding.constrain import context_size
 from mmjax.sharding.rules import divided
@@ -29,6 +30,7 @@ def attend(
     values: Sequence[Array],
     mask: Bool[Array, "..."] | None,
     *,
+    causal: bool = False,
     higher_order: bool = False,
 ) -> list[Array]:
     """Attention of all lanes' queries to all lanes' keys.
@@ -38,6 +40,7 @@ def attend(
       keys: ``[B, M, G, D]`` of each lane.
       values: like ``keys``.
       mask: over the lanes' tokens in order, see :func:`mmjax.layers.attention.attention`.
+      causal: see there.
       higher_order: see there.
 
     Returns:
@@ -47,8 +50,11 @@ def attend(
       UserError: the mesh cuts tokens into a number of parts that does not divide the heads.
     """
     parts = context_size()
-    run = functools.partial(attention, higher_order=higher_order)
-    if parts > 1 and not any(x.shape[1] % parts for x in (*queries, *keys)):
+    exchanged = parts > 1 and not any(x.shape[1] % parts for x in (*queries, *keys))
+    if exchanged and causal and len(queries) > 1:  # their tokens arrive in another order
+        mask, causal = masks.and_causal(mask, sum(x.shape[1] for x in queries)), False
+    run = functools.partial(attention, causal=causal, higher_order=higher_order)
+    if exchanged:
         return _exchanged(run, queries, keys, values, mask, parts)
     lanes = (jnp.concatenate(x, axis=1) for x in (queries, keys, values))
     return _lanes(run(*lanes, mask), [x.shape[1] for x in queries])

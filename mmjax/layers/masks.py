@@ -20,6 +20,11 @@ def causal(length: int) -> Bool[Array, "1 1 N N"]:
     return jnp.tri(length, dtype=bool)[None, None]
 
 
+def and_causal(mask: Bool[Array, "..."] | None, length: int) -> Bool[Array, "..."]:
+    """What both ``mask`` (None: everything) and :func:`causal` let ``length`` tokens see."""
+    return causal(length) if mask is None else mask & causal(length)
+
+
 def frame_causal(queries: Float[Array, "B N"], keys: Float[Array, "B M"]) -> Bool[Array, "B 1 N M"]:
     """A query sees keys whose time in seconds is not after its own: frames past and present."""
     return keys[:, None, None, :] <= queries[:, None, :, None]
