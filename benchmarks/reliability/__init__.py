@@ -4,7 +4,7 @@ A small run (two players, batch statistics, moving averages, evaluation, preview
 random moments and started again until it is done, and then compared with the run that was left
 alone: every bit of the state, every row of the metrics, and the next batch.
 
-    python -m benchmarks.reliability --kills 200 --stops 100 --damages 200
+    python -m benchmarks.reliability --kills 200 --stops 100 --damages 200 --work W
 
 Every case goes to a file as it ends; the same command goes on from there.
 """

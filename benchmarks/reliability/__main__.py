@@ -44,7 +44,9 @@ def main() -> int:
         for kind, number in (("SIGKILL", options.kills), ("SIGTERM", options.stops)):
             end_runs(kind, number * part // parts, options.work / kind, expected, book)
     counts = f"--kills {options.kills} --stops {options.stops} --damages {options.damages}"
-    text = report.section(book, f"python -m benchmarks.reliability {counts} --seed {options.seed}")
+    text = report.section(
+        book, f"python -m benchmarks.reliability {counts} --seed {options.seed} --work W"
+    )
     print(text)
     if options.results is not None:
         report.write_section(options.results, text)

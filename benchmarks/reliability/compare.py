@@ -23,9 +23,12 @@ def digests(workdir: str) -> dict[str, Any]:
 
     Raises:
       Damaged: a checkpoint that was kept is not whole.
+      ValueError: the state holds what is not finite.
     """
     system, state = mmjax.restore(workdir)
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    if broken := [path for path, leaf in leaves if not np.isfinite(leaf).all()]:
+        raise ValueError(f"{workdir}: {jax.tree_util.keystr(broken[0])} is not finite")
     found = {jax.tree_util.keystr(path): _digest(leaf) for path, leaf in leaves}
     position = int(state.step) + int(state.data_offset)
     batches = make_pipeline(system).iterate(position)
@@ -36,8 +39,7 @@ def digests(workdir: str) -> dict[str, Any]:
     found |= {f"metrics: {name}": rows for name, rows in columns(folder).items()}
     for path in (folder / "checkpoints").glob("*.sha256"):
         manifest.verify(path.with_suffix(""))
-    broken = [jax.tree_util.keystr(path) for path, leaf in leaves if not np.isfinite(leaf).all()]
-    return found | {"not finite": broken}
+    return found
 
 
 def differences(workdir: str, reference: dict[str, Any]) -> list[str]:

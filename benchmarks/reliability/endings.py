@@ -57,7 +57,9 @@ def end_runs(kind: str, number: int, place: pathlib.Path, reference: dict, book:
         process = start(workdir, board, compiles=moment.compiles and not last)
         code = _until(None if last else moment, process, board, book, (kind, runs))
         if code is None:
-            book.add(kind, {"run": runs} | _end(kind, process, board, moment))
+            case = {"run": runs} | _end(kind, process, board, moment)
+            if kind != "SIGKILL" or case["code"]:  # else it was over before the signal came
+                book.add(kind, case)
         elif code:
             book.add("failures", {"kind": kind, "run": runs, "code": code, "log": _last(place)})
             workdir.rename(place / f"failed{len(book.cases('failures'))}")

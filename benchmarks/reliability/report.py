@@ -36,7 +36,9 @@ def section(book: Book, command: str) -> str:
         "it is done; some starts compile everything anew, the others read what was compiled. "
         "Each finished run is compared with the one that was left alone: parameters, optimiser, "
         "moving averages, batch statistics, counters, every figure of every row of the metrics, "
-        "the next two batches.", "",
+        "the next two batches. A start is forked from a process that has imported everything: "
+        "seconds to the first step are without that, on a machine that does other work besides.",
+        "",
         "| signal | sent | runs finished and compared | that differ in any bit | exit code 0 | "
         "seconds to the end: median, most | steps to take again: median, most | "
         "seconds from start to first step: median, most |",
