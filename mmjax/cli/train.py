@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from mmjax import config as configs
     from mmjax.sharding.multihost import joined, say_once
     from mmjax.training.control import watched
+    from mmjax.training.goodput import process_start
     from mmjax.training.previews import Previews, Scores
     from mmjax.training.run import train_stages
     from mmjax.training.workdir import Workdir
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         state, interrupted = train_stages(
             config, workdir, _arguments(options),
             preview=Previews(), evaluate=Scores(), interrupt=interrupt, waits=waits,
+            since=process_start(),
         )  # fmt: skip
         if interrupted:
             step = int(state.step)

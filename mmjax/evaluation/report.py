@@ -46,6 +46,7 @@ class Page:
       charts: in order.
       samples: examples by the heading above them.
       results: an evaluation.
+      time: what the run's time went into.
       config: shown section by section.
       environment: where the run was made.
       missing: name of an absent part to what would fill it.
@@ -57,6 +58,7 @@ class Page:
     charts: Sequence[Chart]
     samples: Mapping[str, Sequence[Sample]]
     results: Results | None
+    time: Mapping[str, str]
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -68,6 +70,7 @@ def render(page: Page) -> str:
         "Samples": _samples(page.samples),
         "Figures": "" if page.results is None else scaled_tables(page.results),
         "Curves": _charts(page.charts),
+        "Time": _definitions(page.time),
         "Config": _config(page.config),
         "Environment": _definitions(page.environment),
     }

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -14,6 +14,8 @@ from mmjax.sharding.multihost import on_main, own, say_once
 from mmjax.training.bad_steps import BadSteps
 from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
+from mmjax.training.goodput import Ledger
+from mmjax.training.hooks import Hook, Hooks, finished
 from mmjax.training.interrupt import Interrupt
 from mmjax.training.placement import Placement, rows
 from mmjax.training.progress import Averages, Progress
@@ -25,9 +27,6 @@ from mmjax.training.workdir import Workdir
 from mmjax.training.writers import Writer
 from mmjax.typing import Batch
 
-# Called with the state between two steps: (system, state, step, folder, writer).
-Hook = Callable[[System, State, int, Workdir, Writer], None]
-
 
 def train(
     system: System,
@@ -38,6 +37,7 @@ def train(
     evaluate: Hook | None = None,
     interrupt: Interrupt | None = None,
     waits: Waits | None = None,
+    since: float | None = None,
 ) -> tuple[State, bool]:
     """Trains to ``train.steps``, going on from the newest checkpoint of the workdir if it has one.
 
@@ -50,6 +50,7 @@ def train(
       evaluate: measures every ``train.evaluate_every`` steps.
       interrupt: open requests to stop; by default SIGTERM and SIGINT are caught while this runs.
       waits: watches over what may hang; by default with the limits of ``train``.
+      since: when the process began, for the ledger of its time; by default now.
 
     Returns:
       The last state, and whether the run was interrupted (its state is saved in either case).
@@ -63,8 +64,9 @@ def train(
         if waits is None:
             limits = system.train.wait_limit, system.train.phase_limit
             waits = stack.enter_context(Waits(*limits))
-        hooks = {"evaluate": evaluate, "preview": preview}
-        run = _Run(system, workdir, begin, hooks, interrupt, waits)
+        hooks = Hooks(system.train, {"evaluate": evaluate, "preview": preview})
+        ledger = Ledger(workdir.path, since=since)
+        run = _Run(system, workdir, begin, hooks, interrupt, waits, ledger)
         stack.callback(run.close)
         return run.go()
 
@@ -79,14 +81,14 @@ class _Run:
         system: System,
         workdir: Workdir,
         begin: Callable[[Batch], State] | None,
-        hooks: Mapping[str, Hook | None],
+        hooks: Hooks,
         interrupt: Interrupt,
         waits: Waits,
+        ledger: Ledger,
     ):
-        self.system, self.workdir = system, workdir
+        self.system, self.workdir, self.hooks = system, workdir, hooks
         self.interrupt, self.waits, self.warm = interrupt, waits, False
-        every = {"evaluate": system.train.evaluate_every, "preview": system.train.preview_every}
-        self.hooks = {name: (hook, every[name]) for name, hook in hooks.items() if hook is not None}
+        self.ledger, ledger.busy, waits.observe = ledger, self._computes, ledger.enter
         mesh, size = make_mesh(system.mesh), system.data.batch_size
         self.pipeline = make_pipeline(
             system, rows=rows(mesh, size), bad_records=own(workdir.path / "bad_records.jsonl")
@@ -118,6 +120,8 @@ class _Run:
             self._put_down()
         with self.waits("save"):
             self.checkpoints.close()
+        self.waits.observe = None
+        self.ledger.close()
 
     def _restored(self, at_most: int | None = None) -> State:
         """The newest state on disk, or the first one of all."""
@@ -141,6 +145,7 @@ class _Run:
         self.state, self.at, self.skipped = state, int(state.step), int(state.data_offset)
         self.batches: Iterator[Batch] = self.pipeline.iterate(self.at + self.skipped)
         self.writer = Writer(self.workdir.path, step=self.at)
+        self.ledger.take_up(self.at)
         self.averages = Averages()
         self.progress = Progress(self.at, self.system.train.steps, self.system.data.batch_size)
         self.pending: tuple[int, Any] | None = None
@@ -164,27 +169,19 @@ class _Run:
     def _between_steps(self) -> None:
         """Saves when that is due, and before a hook: during it, nothing is left to lose."""
         every = self.system.train.save_every
-        if self._due_hooks() or self._is_last() or (every and self.at and self.at % every == 0):
+        saving = every and self.at and self.at % every == 0
+        if saving or self._is_last() or self.hooks.due(self.at, self.writer):
             self._flush()
             if not self.bad_steps.in_a_row or self._is_last():
                 self._save()
-        for name in self._due_hooks():
-            hook, start = self.hooks[name][0], time.perf_counter()
+        for name, hook in self.hooks.due(self.at, self.writer).items():
+            start = time.perf_counter()
             inputs = self.system, self.state, self.at, self.workdir, self.writer
             with self.waits(name, phase=True):
                 done = self.interrupt.until_requested(functools.partial(hook, *inputs))
             if not done:
                 return
-            self.writer.scalars(self.at, {_finished(name): time.perf_counter() - start})
-
-    def _due_hooks(self) -> list[str]:
-        """The hooks to call with this state; after a resume, only those that did not finish."""
-        return [
-            name
-            for name, (_, every) in self.hooks.items()
-            if every and self.at and (self.at % every == 0 or self._is_last())
-            and self.writer.latest.get(_finished(name)) != self.at
-        ]  # fmt: skip
+            self.writer.scalars(self.at, {finished(name): time.perf_counter() - start})
 
     def _is_last(self) -> bool:
         return self.at >= self.system.train.steps
@@ -196,6 +193,10 @@ class _Run:
     def _computing(self):
         # Until the first metrics are here, this process or another may be compiling the step.
         return self.waits("step" if self.warm else "compile", phase=not self.warm)
+
+    def _computes(self) -> bool:
+        """Whether the device has not come to the end of the last step; asks, and does not wait."""
+        return self.pending is not None and not jax.tree.leaves(self.pending)[-1].is_ready()
 
     def _flush(self) -> None:
         # Metrics up to this step are on disk before the checkpoint is, so that a run which goes
@@ -211,12 +212,13 @@ class _Run:
         with self._computing():
             values = jax.device_get(logged)
         self.warm = True
+        self.ledger.arrived(step)
         self.averages.add(values)
         self.progress.advance()
         if self.bad_steps.look(step, values):
             self._roll_back(step)
         elif flush or step % self.system.train.log_every == 0:
-            means = self.averages.take() | self.progress.rates(step)
+            means = self.averages.take() | self.progress.rates(step) | self.ledger.row()
             if self.skipped:
                 means["batches_skipped"] = self.skipped
             self.progress.show(means)
@@ -239,8 +241,3 @@ class _Run:
         self.progress.say(
             f"step {step}: going back to step {back}; {position - back} batches are skipped"
         )
-
-
-def _finished(hook: str) -> str:
-    """The scalar that says that a hook has run to its end at a step."""
-    return f"{hook}_seconds"

@@ -16,6 +16,7 @@ from mmjax.evaluation.table import Results, number
 from mmjax.files import read_json
 from mmjax.training.curves import Rows, charts
 from mmjax.training.environment import anonymous, read_environment
+from mmjax.training.goodput import BUCKETS
 from mmjax.training.judging import RESULTS
 from mmjax.training.restore import abstract_state, build_saved, newest_stage
 from mmjax.training.system import System
@@ -51,6 +52,7 @@ def page(workdir: Workdir) -> Page:
         charts=charts(system, rows),
         samples=samples(stage.samples) | samples(workdir.samples),
         results=_results(workdir.path / RESULTS),
+        time=_time(rows),
         config=without_paths(system.config),
         environment=read_environment(workdir.path),
         missing=_MISSING,
@@ -83,6 +85,23 @@ def _tiles(system: System, rows: Rows) -> dict[str, str]:
     withheld = sum(row["bad_steps"] * span for row, span in zip(logged, spans, strict=True))
     tiles["steps withheld"] = f"{withheld:.0f}"
     return tiles
+
+
+def _time(rows: Rows) -> dict[str, str]:
+    """Where the time went until the last row of a step, bucket by bucket."""
+    last = next((row for row in reversed(rows) if "goodput/share" in row), None)
+    if last is None:
+        return {}
+    seconds = {bucket: last[f"goodput/{bucket}_seconds"] for bucket in BUCKETS}
+    elapsed = sum(seconds.values())
+    found = {"goodput": f"{last['goodput/share']:.1%} (steps that count, of all time but down)"}
+    for bucket, value in seconds.items():
+        found[bucket] = f"{value:,.1f} s, {value / elapsed:.1%}"
+    if "goodput/median_step_seconds" in last:
+        median, high = (number(last[f"goodput/{name}_step_seconds"]) for name in ("median", "p95"))
+        found["a step"] = f"{median} s (median); 95 % take at most {high} s"
+    found["compiled steps"] = str(last["goodput/compiles"])
+    return found
 
 
 def samples(folder: pathlib.Path) -> dict[str, list[Sample]]:

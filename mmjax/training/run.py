@@ -7,8 +7,9 @@ import jax
 from mmjax.config import Config
 from mmjax.sharding.multihost import on_main
 from mmjax.training.environment import write_environment
+from mmjax.training.hooks import Hook
 from mmjax.training.interrupt import Interrupt
-from mmjax.training.loop import Hook, train
+from mmjax.training.loop import train
 from mmjax.training.stages import Stage, begin_after, expand
 from mmjax.training.state import State
 from mmjax.training.system import System, build
@@ -25,6 +26,7 @@ def train_stages(
     evaluate: Hook | None = None,
     interrupt: Interrupt | None = None,
     waits: Waits | None = None,
+    since: float | None = None,
 ) -> tuple[State, bool]:
     """Trains every stage of a config; a config without stages is one.
 
@@ -50,8 +52,9 @@ def train_stages(
         begin = None if state is None else _after(state, stage, system)
         folder = workdir.stage(stage.name)
         state, interrupted = train(
-            system, folder, begin=begin, interrupt=interrupt, waits=waits, **hooks
+            system, folder, begin=begin, interrupt=interrupt, waits=waits, since=since, **hooks
         )
+        since = None  # the next stage begins when this one ends
         if interrupted:
             break
     return state, interrupted

@@ -13,6 +13,7 @@ from mmjax.evaluation.report_charts import Chart, Series, figure, label, smooth,
 from mmjax.evaluation.table import Results, Row
 from mmjax.modalities.audio import Audio
 from mmjax.modalities.video import Video
+from mmjax.training.goodput import BUCKETS
 from mmjax.training.judging import RESULTS
 from mmjax.training.reporting import without_paths
 from mmjax.training.workdir import Workdir
@@ -56,6 +57,10 @@ def workdir(tmp_path_factory):
             "examples_per_second": 12.0,
             "steps_per_second": 1.5,
             "bad_steps": 0.5 if step == 4 else 0.0,
+            **{f"goodput/{bucket}_seconds": step * (bucket == "step") for bucket in BUCKETS},
+            "goodput/lost_seconds": step / 4,
+            "goodput/share": 0.8,
+            "goodput/compiles": 1,
         }
         for step in range(2, 81, 2)
     ]
@@ -92,6 +97,7 @@ def test_the_page_shows_every_part(page):
     for said in ("steps withheld", "Learning rate", "Loss of video by noise level", "Held-out loss",
                  "Speed", "synchrony/v1", "untrained", "step 40", "step 80", "3.11"):  # fmt: skip
         assert said in text
+    assert "80.0 s, 80.0%" in text and "20.0 s, 20.0%" in text and "goodput" in text
     assert "<b>1</b><span>steps withheld</span>" in text  # half of the two steps of one line
     assert text.count("<video") == 2 and text.count("data:video/mp4;base64,") == 2
 

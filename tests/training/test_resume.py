@@ -17,7 +17,7 @@ import mmjax
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS, SAVE_EVERY, KILLS = 20, 2, 5
-TIMINGS = ("steps_per_second", "examples_per_second")
+TIMINGS = ("steps_per_second", "examples_per_second", "goodput/")
 
 
 def command(workdir: pathlib.Path, *overrides: str) -> list[str]:
@@ -45,7 +45,7 @@ def finish(process: subprocess.Popen) -> str:
 
 def rows(workdir: pathlib.Path) -> list[dict]:
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(x).items() if k not in TIMINGS} for x in lines]
+    return [{k: v for k, v in json.loads(x).items() if not k.startswith(TIMINGS)} for x in lines]
 
 
 def wait_for_step(workdir: pathlib.Path, process: subprocess.Popen, step: int) -> None:
