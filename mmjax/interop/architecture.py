@@ -21,6 +21,7 @@ TABLE = {
     "AutoencoderOobleck": "mmjax.interop.oobleck",
     "ChameleonVQVAE": "mmjax.interop.vq",
     "DacModel": "mmjax.interop.dac",
+    "EncodecModel": "mmjax.interop.encodec",
     "JanusVQVAE": "mmjax.interop.vq",
     "MMAudioVocoder": "mmjax.interop.bigvgan",
     "SpeechT5HifiGan": "mmjax.interop.hifi_gan",

@@ -43,3 +43,16 @@ def draw_kernels(torch, reference):
         for parameter in reference.parameters():
             if parameter.ndim == 3:
                 parameter.normal_(0, parameter[0].numel() ** -0.5)
+
+
+def draw_books(torch, vectors, levels, size):
+    """Codebooks of residual levels with entries near what each level sees, so that many are used.
+
+    ``vectors`` are those of the first level, channels first.
+    """
+    left, books = vectors.movedim(1, -1).flatten(0, -2), []
+    for _ in range(levels):
+        rows = left[torch.randint(len(left), (size,))]
+        books.append(rows + 0.3 * left.std(0) * torch.randn_like(rows))
+        left = left - books[-1][torch.cdist(left, books[-1]).argmin(1)]
+    return books
