@@ -54,7 +54,7 @@ def columns(workdir: pathlib.Path) -> dict[str, str]:
     for row in read_metrics(workdir / "metrics.jsonl"):
         for name, value in row.items():
             cell = [row["step"], value]
-            if name.endswith(_CLOCKED) or name.startswith("goodput/"):
+            if name.endswith(_CLOCKED) or name.startswith(_LEDGER):
                 continue
             if cell not in found.setdefault(name, [])[-1:]:
                 found[name].append(cell)

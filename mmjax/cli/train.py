@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains; the exit code is 0 at the end of the run, and ``--stopped-code`` before it."""
     from mmjax import config as configs
+    from mmjax.planning.utilisation import shortest_step
     from mmjax.sharding.multihost import joined, say_once
     from mmjax.training.control import watched
     from mmjax.training.goodput import process_start
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         state, interrupted = train_stages(
             config, workdir, _arguments(options),
             preview=Previews(), evaluate=Scores(), interrupt=interrupt, waits=waits,
-            since=process_start(),
+            since=process_start(), shortest_step=shortest_step,
         )  # fmt: skip
         if interrupted:
             step = int(state.step)

@@ -57,15 +57,19 @@ class Ledger:
         folder: pathlib.Path,
         *,
         since: float | None = None,
+        shortest_step: float | None = None,
     ):
         """Begins to count.
 
         Args:
           folder: of the run.
           since: begin of the process, by ``time.monotonic``; by default now.
+          shortest_step: seconds of a step at the devices' peak, where that is known; over the
+            median of the steps taken it is the model FLOPs utilisation.
         """
         self.busy: Callable[[], bool] = lambda: False
         self._path, self._compiles = folder / FILE, Compiles()
+        self._shortest = shortest_step
         self._last = time.monotonic() if since is None else since
         self._totals = dict.fromkeys(BUCKETS, 0.0)
         if lines := read_metrics(self._path):
@@ -114,7 +118,7 @@ class Ledger:
             self._write()
 
     def row(self) -> dict[str, float]:
-        """What a row of metrics says: the goodput, seconds in each bucket, of a step, compiles."""
+        """What a row of metrics says: goodput, seconds in each bucket, of a step, compiles, MFU."""
         self._count()
         self._write()
         found = {"share": goodput(self._totals), "compiles": self._compiles.of("step")}
@@ -122,6 +126,8 @@ class Ledger:
         if self._times:
             median, high = np.percentile(self._times, [50, 95])
             found |= {"median_step_seconds": float(median), "p95_step_seconds": float(high)}
+            if self._shortest is not None:
+                found["mfu"] = self._shortest / float(median)
         return {f"goodput/{name}": value for name, value in found.items()}
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ def train(
     evaluate: Hook | None = None,
     interrupt: Interrupt | None = None,
     waits: Waits | None = None,
-    since: float | None = None,
+    ledger: Ledger | None = None,
 ) -> tuple[State, bool]:
     """Trains to ``train.steps``, going on from the newest checkpoint of the workdir if it has one.
 
@@ -50,7 +50,7 @@ def train(
       evaluate: measures every ``train.evaluate_every`` steps.
       interrupt: open requests to stop; by default SIGTERM and SIGINT are caught while this runs.
       waits: watches over what may hang; by default with the limits of ``train``.
-      since: when the process began, for the ledger of its time; by default now.
+      ledger: keeps the time of the run; by default from now on.
 
     Returns:
       The last state, and whether the run was interrupted (its state is saved in either case).
@@ -65,7 +65,7 @@ def train(
             limits = system.train.wait_limit, system.train.phase_limit
             waits = stack.enter_context(Waits(*limits))
         hooks = Hooks(system.train, {"evaluate": evaluate, "preview": preview})
-        ledger = Ledger(workdir.path, since=since)
+        ledger = ledger or Ledger(workdir.path)
         run = _Run(system, workdir, begin, hooks, interrupt, waits, ledger)
         stack.callback(run.close)
         return run.go()

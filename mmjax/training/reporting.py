@@ -100,6 +100,11 @@ def _time(rows: Rows) -> dict[str, str]:
     if "goodput/median_step_seconds" in last:
         median, high = (number(last[f"goodput/{name}_step_seconds"]) for name in ("median", "p95"))
         found["a step"] = f"{median} s (median); 95 % take at most {high} s"
+    if "goodput/mfu" in last:
+        found["MFU"] = (
+            f"{last['goodput/mfu']:.1%} (products and convolutions of a step, none of them twice, "
+            "at the devices' bf16 peak, over the median)"
+        )
     found["compiled steps"] = str(last["goodput/compiles"])
     return found
 

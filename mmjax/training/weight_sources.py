@@ -13,7 +13,7 @@ from mmjax import config as configs
 from mmjax import tree
 from mmjax.builder import TARGET
 from mmjax.errors import UserError
-from mmjax.sharding.multihost import is_main
+from mmjax.sharding.multihost import say_once
 from mmjax.training import manifest
 from mmjax.training.restore import newest_stage
 from mmjax.training.weights import CONFIG, TENSORS
@@ -132,8 +132,7 @@ def _newest(folder: pathlib.Path) -> pathlib.Path:
         try:
             manifest.verify(path)
         except manifest.Damaged as error:
-            if is_main():
-                print(f"warning: {error}; step {step} is not used")
+            say_once(f"warning: {error}; step {step} is not used")
         else:
             return path
     raise UserError(f"config.init.folder: {folder} holds no checkpoint that can be used")

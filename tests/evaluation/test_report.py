@@ -61,6 +61,9 @@ def workdir(tmp_path_factory):
             "goodput/lost_seconds": step / 4,
             "goodput/share": 0.8,
             "goodput/compiles": 1,
+            "goodput/median_step_seconds": 0.7,
+            "goodput/p95_step_seconds": 0.9,
+            "goodput/mfu": 0.41,
         }
         for step in range(2, 81, 2)
     ]
@@ -97,7 +100,7 @@ def test_the_page_shows_every_part(page):
     for said in ("steps withheld", "Learning rate", "Loss of video by noise level", "Held-out loss",
                  "Speed", "synchrony/v1", "untrained", "step 40", "step 80", "3.11"):  # fmt: skip
         assert said in text
-    assert "80.0 s, 80.0%" in text and "20.0 s, 20.0%" in text and "goodput" in text
+    assert "80.0 s, 80.0%" in text and "20.0 s, 20.0%" in text and "41.0%" in text
     assert "<b>1</b><span>steps withheld</span>" in text  # half of the two steps of one line
     assert text.count("<video") == 2 and text.count("data:video/mp4;base64,") == 2
 

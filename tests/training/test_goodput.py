@@ -44,8 +44,9 @@ def machine(monkeypatch):
 class Process:
     """A process of a run that does what it is told to in so many seconds."""
 
-    def __init__(self, machine, folder):
-        self.machine, self.ledger, self.at = machine, Ledger(folder), 0
+    def __init__(self, machine, folder, shortest_step=None):
+        self.machine, self.at = machine, 0
+        self.ledger = Ledger(folder, shortest_step=shortest_step)
 
     def wait(self, name, seconds):
         self.ledger.enter(name)
@@ -114,6 +115,15 @@ def test_a_batch_of_another_shape_is_compiled_and_not_a_slow_step(machine, tmp_p
     assert seconds(process) == {"compile": 7.0, "step": 4.0}
     row = process.ledger.row()
     assert row["goodput/compiles"] == 2 and row["goodput/p95_step_seconds"] == 2.0
+
+
+def test_utilisation_is_the_shortest_step_over_the_median(machine, tmp_path):
+    process = Process(machine, tmp_path, shortest_step=0.5)
+    process.begin(0, 0.0, compiling=1.0)
+    assert "goodput/mfu" not in process.ledger.row()
+    for duration in (1.0, 2.0, 90.0):
+        process.step(duration)
+    assert process.ledger.row()["goodput/mfu"] == 0.25
 
 
 def killed(machine, folder):
