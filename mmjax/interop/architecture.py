@@ -27,6 +27,7 @@ TABLE = {
     "SpeechT5HifiGan": "mmjax.interop.hifi_gan",
     "VQModel": "mmjax.interop.vq",
 }
+_PER_CALL = ("cache", "hidden", "losses")  # collections that a call leaves behind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +55,9 @@ class Architecture:
     modernise: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
 
     def shapes(self, module: Any) -> Tree:
-        """Shapes and dtypes of the module's variables; nothing is computed."""
-        return jax.eval_shape(module.init, jax.random.key(0), *self.inputs(module))
+        """Shapes and dtypes of the variables that the module keeps; nothing is computed."""
+        made = jax.eval_shape(module.init, jax.random.key(0), *self.inputs(module))
+        return {name: part for name, part in made.items() if name not in _PER_CALL}
 
 
 def find(name: str, source: str) -> Architecture:
