@@ -22,6 +22,7 @@ BASE = [
     "av>=14",  # video with sound in and out; its wheel carries FFmpeg
     "soundfile>=0.12",  # WAV and FLAC
     "pillow>=10",
+    "pyyaml>=6",  # manifests of launch/gke
     "safetensors>=0.4",  # weights without pickle
     "tensorboardX>=2.6",  # TensorBoard files without TensorFlow
     "tqdm>=4.66",  # progress bars
@@ -40,6 +41,7 @@ TEST = [
     "ipykernel>=6.29",
     "jupytext>=1.16",
     "matplotlib>=3.8",
+    "kubernetes-validate>=1.30",  # the schema of Kubernetes' own objects
 ]
 
 setup(
