@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mmjax.layers.grouped import convolve
 from mmjax.typing import Array, Float
 
 _INIT = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
@@ -42,7 +43,7 @@ class Conv1d(nn.Module):
         """``N = (L + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1`` steps."""
         shape = (self.kernel, x.shape[-1] // self.groups, self.features)
         kernel = _kernel(self, shape, self.normalised)
-        y = jax.lax.conv_general_dilated(
+        y = convolve(
             x, kernel, (self.stride,), (self.padding,), rhs_dilation=(self.dilation,),
             dimension_numbers=("NWC", "WIO", "NWC"), feature_group_count=self.groups,
         )  # fmt: skip
@@ -78,7 +79,7 @@ class ConvTranspose1d(nn.Module):
         """``L = (N - 1) * stride + kernel - sum(trim)`` steps."""
         shape = (self.kernel, self.features // self.groups, x.shape[-1])
         kernel = _kernel(self, shape, self.normalised)[::-1]
-        y = jax.lax.conv_general_dilated(
+        y = convolve(
             x, kernel, (1,), (tuple(self.kernel - 1 - cut for cut in self.trim),),
             lhs_dilation=(self.stride,), feature_group_count=self.groups,
             # one channel per group: the axis that is in and out at once is the last

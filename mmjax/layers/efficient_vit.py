@@ -6,6 +6,7 @@ Cai et al., "EfficientViT" (2205.14756), sections 3.1 and 3.2, in the form that 
 import flax.linen as nn
 import jax.numpy as jnp
 
+from mmjax.layers.grouped import convolve
 from mmjax.layers.norm import rms_norm
 from mmjax.typing import Array, Float
 
@@ -64,7 +65,7 @@ class ScaledLinearAttention(nn.Module):
             coarse = _depthwise(3 * width, side, False, f"scale_{number}_in")(heads[0])
             groups = 3 * width // self.head
             mix = nn.Conv(3 * width, (1, 1), feature_group_count=groups, use_bias=False,
-                          name=f"scale_{number}_out")  # fmt: skip
+                          conv_general_dilated=convolve, name=f"scale_{number}_out")  # fmt: skip
             heads.append(mix(coarse))
         mixed = _linear_attention(jnp.concatenate(heads, axis=-1), self.head)
         return ShiftedRMS(name="norm")(nn.Dense(channels, use_bias=False, name="out")(mixed))
@@ -85,7 +86,8 @@ class GatedConv(nn.Module):
 
 
 def _depthwise(channels: int, side: int, bias: bool, name: str) -> nn.Conv:
-    return nn.Conv(channels, (side, side), feature_group_count=channels, use_bias=bias, name=name)
+    return nn.Conv(channels, (side, side), feature_group_count=channels, use_bias=bias,
+                   conv_general_dilated=convolve, name=name)  # fmt: skip
 
 
 def _linear_attention(heads: Float[Array, "B H W C"], size: int) -> Float[Array, "B H W D"]:

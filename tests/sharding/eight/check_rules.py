@@ -1,4 +1,4 @@
-"""The case for which the rule table cuts the two matrices of an MLP in two different ways."""
+"""Gradients that the compiler gets wrong on a mesh, and how ours come out right."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from mmjax.layers.grouped import convolve
 from mmjax.sharding import rules
 from mmjax.sharding.mesh import MeshSpec, make_mesh
 from tests.sharding.meshes import on
@@ -55,3 +56,34 @@ def test_cut_alike_they_are_silently_wrong():
     share = error(ALIKE)
     print(f"cut alike, gradients are off by {share:.2f} of their norm")
     assert share > 0.1, f"jax {jax.__version__} has this right; shorten the docstring of rules.py"
+
+
+def grouped(convolve):
+    """How far the gradient of a depthwise kernel on a mesh is from the one on one device."""
+
+    def loss(kernel, x):
+        y = convolve(
+            x, kernel, (1, 1), "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=WIDTH,
+        )  # fmt: skip
+        return jnp.mean(jnp.square(y))
+
+    rng = np.random.default_rng(0)
+    kernel, x = (
+        jnp.asarray(rng.normal(size=shape), jnp.float32)
+        for shape in ((3, 3, 1, WIDTH), (BATCH, 4, 4, WIDTH))
+    )
+    mesh = make_mesh(MESH)
+    where = NamedSharding(mesh, P()), NamedSharding(mesh, P(("data", "fsdp")))
+    found, expected = on(MESH, jax.grad(loss), where)(kernel, x), jax.grad(loss)(kernel, x)
+    return float(jnp.linalg.norm(jax.device_get(found) - expected) / jnp.linalg.norm(expected))
+
+
+def test_gradients_of_grouped_kernels_are_right():
+    assert grouped(convolve) < 1e-5
+
+
+def test_those_of_the_plain_operation_are_silently_wrong():
+    share = grouped(jax.lax.conv_general_dilated)
+    print(f"gradients of grouped kernels are off by {share:.2f} of their norm")
+    assert share > 0.1, f"jax {jax.__version__} has this right; drop layers/grouped.py"
