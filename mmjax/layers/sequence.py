@@ -89,9 +89,17 @@ def visible(queries: Sequence[Part], keys: Sequence[Part]) -> Bool[Array, "..."]
 
 
 def self_visible(parts: Sequence[Part]) -> Bool[Array, "..."]:
-    """What tokens of one sequence see of each other: :func:`visible` and their programs."""
-    mask, allowed = visible(parts, parts), _allowed(parts)
+    """What tokens of one sequence see of each other: :func:`visible` and their programs.
+
+    Where all are causal, that is left to the attention; see :func:`all_causal`.
+    """
+    mask, allowed = visible(parts, parts), None if all_causal(parts) else _allowed(parts)
     return mask if allowed is None else mask & allowed
+
+
+def all_causal(parts: Sequence[Part]) -> bool:
+    """Whether every token sees those up to itself, in the order of the sequence."""
+    return all(part.program == "causal" for part in parts)
 
 
 def cache_visible(
@@ -112,10 +120,10 @@ def angles(parts: Sequence[Part], rope: Rotary | None) -> Float[Array, "B N R"] 
     return jnp.concatenate([rope.angles(part.positions, part.axes) for part in parts], axis=1)
 
 
-def padding(parts: Sequence[Part], count: int) -> list[Part]:
-    """A part of ``count`` tokens without content to follow on ``parts``; none for a count of 0."""
+def padded(parts: Sequence[Part], count: int) -> list[Part]:
+    """``parts``, and one more of ``count`` tokens without content unless that is 0."""
     if not count:
-        return []
+        return list(parts)
     like = parts[-1]
     batch, axes = like.positions.shape[0], like.positions.shape[-1]
     stream = Stream(
@@ -124,7 +132,7 @@ def padding(parts: Sequence[Part], count: int) -> list[Part]:
         mask=jnp.zeros((batch, count), bool),
         positions=jnp.zeros((batch, count, axes)),
     )
-    return [Part(stream, like.axes)]
+    return [*parts, Part(stream, like.axes, like.program)]
 
 
 def spread(parts: Sequence[Part], padding: int = 0) -> Spread:

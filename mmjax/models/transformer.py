@@ -125,8 +125,7 @@ class Transformer(nn.Module):
         pads = {lane: 0 if decode else _short(names, parts) for lane, names in lanes.items()}
         targets = []
         for lane, names in lanes.items():
-            own = [parts[name] for name in names]
-            targets += own + sequence.padding(own, pads[lane])
+            targets += sequence.padded([parts[name] for name in names], pads[lane])
         context = context_mask = None
         if self.topology == "encoder_decoder":
             context, context_mask = self._encode(sources, targets, parts, decode)
@@ -143,16 +142,12 @@ class Transformer(nn.Module):
             start=start,
             context=context,
             context_mask=context_mask,
+            causal=not decode and sequence.all_causal(targets),
         )
         tokens = {lane: self._tokens(names, parts, pads[lane]) for lane, names in lanes.items()}
-        if block_inputs is not None:
-            block_inputs = {
-                k: jnp.pad(x, ((0, 0), (0, 0), (0, pads[k]), (0, 0)))
-                for k, x in block_inputs.items()
-            }
         shapes = self._lane_shapes(lanes, parts, pads)
         stack = self._stack("blocks", shapes, context_mask is not None)
-        tokens = stack(tokens, shared, block_inputs=block_inputs)
+        tokens = stack(tokens, shared, block_inputs=_lengthened(block_inputs, pads))
         predictions = {}
         for lane, names in lanes.items():
             counts = [parts[name].mask.shape[1] for name in names]
@@ -255,12 +250,13 @@ class Transformer(nn.Module):
         """The encoded sources (None once they are cached) and what the targets see of them."""
         context = seen = None
         if sources:
-            given = [parts[name] for name in sources]
             pad = 0 if decode else _short(sources, parts)
-            given += sequence.padding(given, pad)
+            given = sequence.padded([parts[name] for name in sources], pad)
             stack = self._stack("encoder", (("encoder", self.width, None),), cross=False)
             shared = Shared(
-                angles=sequence.angles(given, self.rope), mask=sequence.self_visible(given)
+                angles=sequence.angles(given, self.rope),
+                mask=sequence.self_visible(given),
+                causal=sequence.all_causal(given),
             )
             encoded = stack({"encoder": self._tokens(sources, parts, pad)}, shared)["encoder"]
             context = Norm(self.norm, name="encoder_norm")(encoded)
@@ -306,6 +302,15 @@ class Transformer(nn.Module):
 def _short(names: Sequence[str], parts: Mapping[str, Part]) -> int:
     """How many tokens a lane of these streams lacks to be cut by the mesh into equal parts."""
     return -sum(parts[name].mask.shape[1] for name in names) % context_size()
+
+
+def _lengthened(
+    block_inputs: Mapping[str, jax.Array] | None, pads: Mapping[str, int]
+) -> dict[str, jax.Array] | None:
+    """``[depth, B, N, D]`` of each lane with zeros for the tokens that pad it."""
+    if block_inputs is None:
+        return None
+    return {k: jnp.pad(x, ((0, 0), (0, 0), (0, pads[k]), (0, 0))) for k, x in block_inputs.items()}
 
 
 def _split(x: Float[Array, "B N D"], counts: Sequence[int]) -> list[jax.Array]:

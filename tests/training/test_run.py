@@ -11,6 +11,7 @@ from mmjax import tree
 from mmjax.cli.main import main
 from mmjax.modalities.container import save_clip
 from mmjax.training.checkpoint import Checkpoints
+from mmjax.training.compiles import Compiles
 from mmjax.training.restore import abstract_state
 from mmjax.training.stages import expand
 from mmjax.training.system import build
@@ -52,7 +53,9 @@ def test_a_later_stage_goes_on_from_the_earlier_and_holds_what_is_frozen(tmp_pat
         "    'updates': {'all': {'params': 'denoiser/.*audio.*'}}}}",
     )
     arguments = ["train", "--config", config, "--workdir", str(tmp_path / "run")]
+    compiles = Compiles()
     assert main(arguments) == 0
+    assert compiles.of("step") == 2  # once for each stage
     workdir = Workdir(tmp_path / "run")
     assert [stage.name for stage in expand(workdir.config())] == ["first", "second"]
     (first, _), (second, state) = (run_of(workdir.stage(name)) for name in ("first", "second"))
