@@ -115,7 +115,8 @@ class Peers:
                     self._count_heads()
             except Exception as error:  # the client raises only that the service is out of reach
                 if not self._closed.is_set():
-                    self.leave(0, f"does not answer ({str(error).splitlines()[0][:200]})")
+                    reason = str(error).splitlines()[0][:200]
+                    self.leave(0, f"was lost: it does not answer ({reason})")
 
     def _read(self, folder: str) -> list[tuple[str, str]]:
         found = self._client.key_value_dir_get(folder)

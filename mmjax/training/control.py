@@ -26,8 +26,10 @@ def watched(
     """
     with contextlib.ExitStack() as stack:
         waits = stack.enter_context(Waits(wait_limit, phase_limit))
+        interrupt = stack.enter_context(Interrupt())
         with waits("start"):
             waits.peers = stack.enter_context(others)
         if waits.peers is not None:
             waits.peers.watch(lambda: waits.phase)
-        yield waits, stack.enter_context(Interrupt(waits.peers))
+            interrupt.join(waits.peers)
+        yield waits, interrupt

@@ -10,26 +10,31 @@ from mmjax.sharding.peers import Peers
 class Interrupt:
     """While open, SIGTERM and SIGINT ask the run to stop; a second SIGINT interrupts as usual.
 
-    With other processes, a request to one of them stops all, at the same step.
+    With other processes (:meth:`join`), a request to one of them stops all, at the same step.
     """
 
-    def __init__(self, peers: Peers | None = None):
+    def __init__(self):
         """Nothing is caught yet."""
-        self._peers = peers
+        self._peers: Peers | None = None
         self._noted = self._abandons = False
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
         """Catches the signals; only the main thread may."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._previous[number] = signal.signal(number, self._note)
+        self._previous = self._catch()
         return self
 
     def __exit__(self, *unused) -> None:
         """Restores the former handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def join(self, peers: Peers) -> None:
+        """From now on a request to one process stops all; one that came before does too."""
+        self._peers = peers
+        self._catch()  # JAX has put its own handler in place while it joined the processes
+        if self._noted:
+            peers.request_stop()
 
     @property
     def requested(self) -> bool:
@@ -53,6 +58,12 @@ class Interrupt:
         finally:
             self._abandons = False
         return True
+
+    def _catch(self) -> dict[int, object]:
+        """Has the signals noted; returns what was done with them before."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
 
     def _note(self, number, frame) -> None:
         if self._noted and number == signal.SIGINT:
