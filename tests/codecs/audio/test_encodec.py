@@ -26,7 +26,7 @@ PUBLISHED = {
 @pytest.fixture(scope="module")
 def small():
     sound = jnp.asarray(np.random.default_rng(0).normal(0, 0.3, (1, 6 * 12, 1)), jnp.float32)
-    return SMALL.init(jax.random.key(0), sound), sound
+    return jax.jit(SMALL.init)(jax.random.key(0), sound), sound
 
 
 @pytest.mark.parametrize("count", PUBLISHED)
