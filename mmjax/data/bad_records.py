@@ -26,6 +26,7 @@ class BadRecords:
 
     def __init__(self, path: os.PathLike | str | None = None):
         """``path`` is made by the first bad record; None is a temporary file."""
+        self._kept = path is not None
         if path is None:
             handle, name = tempfile.mkstemp(prefix="mmjax-bad-records-", suffix=".jsonl")
             os.close(handle)
@@ -37,8 +38,8 @@ class BadRecords:
         self._offset = 0
 
     def add(self, name: str, reason: str) -> None:
-        """Appends a record, once per process."""
-        if name in self._added:
+        """Appends a record that is not there yet; processes that meet one at once may both do."""
+        if name in self._added or name in self._listed():
             return
         self._added.add(name)
         line = json.dumps({"id": name, "reason": reason[:_MOST_REASON]}) + "\n"
@@ -50,6 +51,13 @@ class BadRecords:
                 os.close(file)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def _listed(self) -> set[str]:
+        try:
+            lines = self.path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return set()
+        return {json.loads(line)["id"] for line in lines if line.endswith(b"\n")}
 
     def poll(self) -> dict[str, str]:
         """All bad records so far, id to reason; new ones are logged."""
@@ -68,6 +76,12 @@ class BadRecords:
                 self._reasons[entry["id"]] = entry["reason"]
                 self._report(entry)
         return self._reasons
+
+    def conclude(self) -> None:
+        """Says how many there were, if there were any."""
+        if found := self.poll():
+            where = f"; {self.path} names them" if self._kept else ""
+            _LOG.warning("bad records replaced in all: %d%s", len(found), where)
 
     def require_few(self, share: float | int, seen: int) -> None:
         """Stops the run where more than ``share`` of the ``seen`` records are bad."""

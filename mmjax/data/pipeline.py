@@ -92,6 +92,7 @@ class Pipeline:
                 step += 1
         finally:
             iterator.close()
+            self.bad.conclude()
 
     @functools.cached_property
     def _read(self) -> "_Reader":

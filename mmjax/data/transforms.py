@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmjax.errors import UserError
+from mmjax.modalities.base import require_finite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Fields:
       keep: further fields to keep as they are, such as ground truth. A field that is tokenised
         keeps its string beside the ids: that of ``text`` as ``caption``, that of any other as
         ``<field>_caption``.
+      latents: shapes of latents by field, where they are known.
     """
 
     modalities: Mapping[str, Any]
     codecs: Mapping[str, Any]
     keep: tuple[str, ...] = ()
+    latents: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """One example. Raises UserError where a field is missing or misshapen."""
@@ -34,6 +37,7 @@ class Fields:
         for name, modality in self.modalities.items():
             latents = f"{name}_latents"
             if latents in record:
+                self._check_latents(name, record[latents])
                 example[latents] = record[latents]
             if name not in record and latents in record:
                 continue
@@ -50,6 +54,14 @@ class Fields:
             elif name in record:
                 example.setdefault(name, record[name])
         return example
+
+    def _check_latents(self, name: str, found: Any) -> None:
+        where, expected = f"record field '{name}_latents'", self.latents.get(name)
+        if expected is not None and np.shape(found) != expected:
+            raise UserError(
+                f"{where}: expected the shape {list(expected)}, got {list(np.shape(found))}"
+            )
+        require_finite(found, where)
 
 
 def stack(examples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

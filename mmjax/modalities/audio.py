@@ -9,8 +9,8 @@ import numpy as np
 import soundfile
 
 from mmjax.files import atomic
-from mmjax.modalities.base import MediaError, Modality, require_positive
-from mmjax.modalities.decoding import AUDIO_FORMATS, open_medium
+from mmjax.modalities.base import MediaError, Modality, require_finite, require_positive
+from mmjax.modalities.decoding import AUDIO_FORMATS, open_medium, require_usual_sound
 from mmjax.modalities.files import Limits, identify, suffix_of
 from mmjax.modalities.picture import waveform_over_spectrogram
 from mmjax.modalities.resample import fit_length, mix_channels, resample_audio
@@ -87,8 +87,7 @@ class Audio(Modality):
 
     def _fit(self, audio: np.ndarray, rate: int, where: str) -> np.ndarray:
         """Samples at any rate in any channels, as declared."""
-        if not np.isfinite(audio).all():
-            raise MediaError(f"{where}: holds samples that are not finite")
+        require_finite(audio, where)
         if np.abs(audio).max() < _SILENCE:
             seconds = len(audio) / rate
             raise MediaError(f"{where}: is silent: its sound is all zeros for {seconds:.2f} s")
@@ -120,6 +119,7 @@ def _read_plain(
         _require_whole_wav(path)
     try:
         with soundfile.SoundFile(path) as file:
+            require_usual_sound(path, file.samplerate, file.channels)
             if not file.frames:
                 raise MediaError(f"{path}: holds 0 samples of sound")
             first = round(start * file.samplerate)

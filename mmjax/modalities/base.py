@@ -75,13 +75,14 @@ class Modality(abc.ABC):
         return jax.ShapeDtypeStruct(self.shape, self.dtype)
 
     def check(self, array: Any, where: str) -> None:
-        """Refuses an array that is not of the declared shape and dtype; ``where`` names it."""
+        """Refuses an array of another shape or dtype, or with NaN; ``where`` names it."""
         found = getattr(array, "dtype", type(array).__name__), np.shape(array)
         if found != (np.dtype(self.dtype), self.shape):
             raise MediaError(
                 f"{where}: expected {np.dtype(self.dtype)} {list(self.shape)}, "
                 f"got {found[0]} {list(found[1])}"
             )
+        require_finite(array, where)
 
     def positions(self, grid: Sequence[int]) -> Float[np.ndarray, "*grid A"]:
         """The centres of latent cells that divide each axis evenly, in the axes' units.
@@ -98,6 +99,13 @@ class Modality(abc.ABC):
         ]
         mesh = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1)
         return mesh.reshape(*grid, len(self.axes)).astype(np.float32)
+
+
+def require_finite(array: Any, where: str) -> None:
+    """Refuses floats with NaN or infinity among them."""
+    array = np.asarray(array)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise MediaError(f"{where}: holds values that are not finite")
 
 
 def require_pixels(value: Any, rank: int, where: str) -> UInt8[np.ndarray, "*axes C"]:

@@ -58,7 +58,7 @@ class Medium:
         stream = self._moving()
         if stream is None:
             raise self.fail("has no video stream")
-        context = stream.codec_context
+        context = self._context(stream)
         if context.width * context.height > self.limits.pixels:
             raise self.fail(
                 f"has frames of {context.width} x {context.height}, "
@@ -88,14 +88,16 @@ class Medium:
         if not self.has_audio:
             raise self.fail("has no audio stream")
         stream = self.container.streams.audio[0]
-        rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-        if not (_RATES[0] <= rate <= _RATES[1] and 1 <= channels <= _CHANNELS):
-            raise self.fail(f"has sound of {rate} Hz in {channels} channels")
-        stream.codec_context.options = {"err_detect": _STRICT}
+        context = self._context(stream)
+        rate, channels = context.sample_rate, context.channels
+        require_usual_sound(self.path, rate, channels)
+        context.options = {"err_detect": _STRICT}
         limit = round((self.limits.seconds if seconds is None else seconds) * rate)
         blocks, end = [], 0
         for frame in self._decode(stream, start):
             block = _floats(frame)
+            if (frame.sample_rate, block.shape[1]) != (rate, channels):
+                raise self.fail("changes its sample rate or its channels midway")
             place = end if frame.pts is None else round((self._time(frame) - start) * rate)
             if abs(place - end) <= rate // 500:  # timestamps rounded to a millisecond are no gap
                 place = end
@@ -117,6 +119,11 @@ class Medium:
     def _moving(self):
         attached = av.stream.Disposition.attached_pic
         return next((s for s in self.container.streams.video if not s.disposition & attached), None)
+
+    def _context(self, stream) -> av.CodecContext:
+        if stream.codec_context is None:
+            raise self.fail(f"its {stream.type} is of no kind that can be decoded")
+        return stream.codec_context
 
     def _time(self, frame) -> float:
         return float(frame.pts * frame.time_base) - self.origin
@@ -149,12 +156,21 @@ def open_medium(path: str, formats: tuple[str, ...], kind: str, limits: Limits) 
     """
     found = identify(path, formats, kind, limits)
     try:
-        with open(path, "rb") as file, av.open(file, format=found) as container:
+        with (
+            open(path, "rb") as file,
+            av.open(file, format=found, metadata_errors="replace") as container,
+        ):
             yield Medium(path, container, limits)
     except av.error.EOFError as error:
         raise MediaError(f"{path}: holds 0 frames and samples") from error
     except av.FFmpegError as error:
         raise MediaError(f"{path}: cannot be decoded ({error.strerror})") from error
+
+
+def require_usual_sound(path: str, rate: int, channels: int) -> None:
+    """Refuses what only a damaged header says; resampling from it would take any memory."""
+    if not (_RATES[0] <= rate <= _RATES[1] and 1 <= channels <= _CHANNELS):
+        raise MediaError(f"{path}: has sound of {rate} Hz in {channels} channels")
 
 
 def upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:

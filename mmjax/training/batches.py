@@ -5,6 +5,7 @@ from typing import Any
 
 from mmjax.data.pipeline import Pipeline
 from mmjax.data.transforms import Fields
+from mmjax.training.restore import declared_batch
 from mmjax.training.system import System
 
 
@@ -20,7 +21,7 @@ def make_pipeline(
     """
     return Pipeline(
         system.data.train,
-        Fields(system.modalities, host_codecs(system)),
+        Fields(system.modalities, host_codecs(system), latents=_latents(system)),
         system.data.batch_size,
         seed=system.seed,
         workers=system.data.workers,
@@ -42,3 +43,13 @@ def host_codecs(system: System) -> dict[str, Any]:
     for name in system.modalities:
         by_field.setdefault(name, system.codecs.get(name))
     return {name: codec for name, codec in by_field.items() if codec is not None and codec.host}
+
+
+def _latents(system: System) -> dict[str, tuple[int, ...]]:
+    """The shapes of latents that records may hold, by field."""
+    ending = "_latents"
+    return {
+        name.removesuffix(ending): spec.shape[1:]
+        for name, spec in declared_batch(system).items()
+        if name.endswith(ending)
+    }

@@ -55,9 +55,10 @@ def test_clips_of_any_kind_train_and_the_broken_are_named(tmp_path, film, caplog
             index = int(caption.removeprefix("clip number "))
             assert np.abs(clip.astype(int) - (20 + 25 * index)).max() <= 4
     warnings = sorted(r.message for r in caplog.records if r.name.startswith("mmjax"))
-    assert len(warnings) == 2
+    assert len(warnings) == 3
     assert f"{tmp_path}/mute.mp4: has no audio stream" in warnings[0]
     assert f"{tmp_path}/torn.mp4: cannot be decoded" in warnings[1]
+    assert warnings[2] == "bad records replaced in all: 2"
 
 
 def test_files_with_one_stem_are_one_record(tmp_path, film):

@@ -87,7 +87,11 @@ def test_workers_change_nothing_and_report_what_they_replace(tmp_path, caplog):
         assert np.array_equal(take(apart, 3, 8), take(here, 3, 8))
     assert set(apart.bad.poll()) == set(here.bad.poll()) == {"number 7", "number 21"}
     named = {record.message for record in caplog.records if record.name.startswith("mmjax")}
-    assert named == {f"bad record replaced: number {i}: is torn" for i in bad}
+    assert named == {
+        *(f"bad record replaced: number {i}: is torn" for i in bad),
+        "bad records replaced in all: 2",
+        f"bad records replaced in all: 2; {tmp_path / 'bad.jsonl'} names them",
+    }
 
 
 def test_a_bad_record_moves_no_other():

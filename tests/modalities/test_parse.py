@@ -24,7 +24,7 @@ VIDEO = Video(frames=4, height=8, width=8, fps=10, channels=1)
         (Action(size=2), [1], r"expected float32 \[2\], got float32 \[1\]"),
         (Action(size=2), ["a", 1], "expected 2 numbers"),
         (Action(size=2), [0, 1.5], "outside -1.0 to 1.0"),
-        (Action(size=2), [0, float("nan")], "outside"),
+        (Action(size=2), [0, float("nan")], "not finite"),
         (Text(length=2), 5, "expected text, got 5"),
         (Image(height=2, width=2), np.zeros((4, 4, 3)), r"expected uint8 .* float64 \[4, 4, 3\]"),
         (Image(height=2, width=2), np.zeros((4, 4), np.uint8), "with 3 axes"),

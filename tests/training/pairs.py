@@ -9,6 +9,7 @@ import numpy as np
 from mmjax.modalities.action import Action
 from mmjax.objectives.base import Aux, Term
 from mmjax.training.batches import make_pipeline
+from mmjax.training.interrupt import Interrupt
 from mmjax.training.state import init
 from mmjax.training.system import Data
 from tests.training import toy
@@ -69,3 +70,16 @@ def at_step(state, step):
         lambda x: x + 0.5 * step if jnp.issubdtype(x.dtype, jnp.floating) else x, state
     )
     return changed.replace(step=jnp.int32(step))
+
+
+class StopAfter(Interrupt):
+    """A request to stop that comes when it has been asked for a number of times."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.left = times
+
+    @property
+    def requested(self):
+        self.left -= 1
+        return self.left < 0

@@ -10,14 +10,13 @@ import pytest
 from mmjax.errors import UserError
 from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
-from mmjax.training.interrupt import Interrupt
 from mmjax.training.loop import train
 from mmjax.training.optimiser import Schedule, Sgd
 from mmjax.training.step import make_step
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import read_metrics
 from tests.harness import assert_same_bits
-from tests.training.pairs import first_state, spoiled, system
+from tests.training.pairs import StopAfter, first_state, spoiled, system
 from tests.training.toy import one_update
 
 BAD = (5, 6, 7)  # the batches whose data are poisoned
@@ -93,19 +92,6 @@ def test_it_is_the_run_that_reads_the_other_batches_alone(poisoned, past_it):
     for number in (*range(4), *range(8, 14)):
         state, _ = step(state, data[number])
     assert_same_bits(past_it[1].params, state.params)
-
-
-class StopAfter(Interrupt):
-    """A request to stop that comes when it has been asked for a number of times."""
-
-    def __init__(self, times):
-        super().__init__()
-        self.left = times
-
-    @property
-    def requested(self):
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.mark.parametrize("steps", range(5, 12))
