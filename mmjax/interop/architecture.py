@@ -23,6 +23,7 @@ TABLE = {
     "DacModel": "mmjax.interop.dac",
     "EncodecModel": "mmjax.interop.encodec",
     "JanusVQVAE": "mmjax.interop.vq",
+    "LTX2Vocoder": "mmjax.interop.hifi_gan",
     "MMAudioVocoder": "mmjax.interop.bigvgan",
     "MimiModel": "mmjax.interop.mimi",
     "SpeechT5HifiGan": "mmjax.interop.hifi_gan",

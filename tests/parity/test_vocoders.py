@@ -29,6 +29,9 @@ SIZES = (
 )  # fmt: skip
 
 
+LISTS = ("upsample_factors", "upsample_kernel_sizes", "resnet_kernel_sizes", "resnet_dilations")
+
+
 def hifi_gan(torch, transformers, index):
     """With and without standardised bins, whose moments are drawn."""
     sizes = {"model_in_dim": (7, 5)[index], "normalize_before": not index, **SIZES[index]}
@@ -48,7 +51,21 @@ def bigvgan(torch, transformers, index):
     return reference, lambda mel: reference(mel[:, 0].mT).sample
 
 
-@pytest.fixture(scope="module", params=[(f, i) for f in (hifi_gan, bigvgan) for i in (0, 1)])
+def ltx2(torch, transformers, index):
+    """With one and with two channels."""
+    from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
+
+    lists = dict(zip(LISTS, list(SIZES[index].values())[1:], strict=True))
+    reference = LTX2Vocoder(
+        in_channels=(10, 7)[index], out_channels=(2, 1)[index], hidden_channels=16, **lists
+    )
+    return reference, lambda mel: reference(mel, time_last=False)
+
+
+MAKERS = [(maker, index) for maker in (hifi_gan, bigvgan, ltx2) for index in (0, 1)]
+
+
+@pytest.fixture(scope="module", params=MAKERS)
 def case(request, torch, transformers, diffusers, tmp_path_factory):
     """A spectrogram; the reference as a function of it; the folder; what is made of it here."""
     make, index = request.param
@@ -63,8 +80,8 @@ def case(request, torch, transformers, diffusers, tmp_path_factory):
     reference.eval()
     folder = save(reference, tmp_path_factory.mktemp("vocoder"))
     module, variables = load_pretrained(folder)
-    mel = np.random.default_rng(0).normal(size=(2, 11, module.bins, 1)).astype(np.float32)
-    return jnp.asarray(mel), function, folder, module, variables, type(reference)
+    mel = np.random.default_rng(0).normal(size=(2, 11, module.bins, getattr(module, "channels", 1)))
+    return jnp.asarray(mel, jnp.float32), function, folder, module, variables, type(reference)
 
 
 def test_sound(torch, case):
@@ -88,14 +105,22 @@ def test_round_trip(case, tmp_path):
 def test_a_config_without_a_field_is_refused(case, tmp_path):
     folder = shutil.copytree(case[2], tmp_path / "lacking")
     config = json.loads((folder / "config.json").read_text())
-    del config["upsample_rates"]
+    del config["upsample_kernel_sizes"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="has no upsample_rates"):
+    with pytest.raises(UserError, match="has no upsample_kernel_sizes"):
         load_pretrained(folder)
 
 
-@pytest.mark.parametrize(("module", "size"), [(HifiGan(), 12_656_257), (BigVgan(), 122_152_752)])
+LTX2 = HifiGan(
+    bins=64, channels=2, widths=(1024, 512, 256, 128, 64, 32), rates=(6, 5, 2, 2, 2),
+    kernels=(16, 15, 8, 4, 4), standardised=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "size"), [(HifiGan(), 12_656_257), (BigVgan(), 122_152_752), (LTX2, 55_592_802)]
+)
 def test_published_size(module, size):
-    mel = jnp.zeros((1, 2, module.bins, 1))
+    mel = jnp.zeros((1, 2, module.bins, 2 if module is LTX2 else 1))
     shapes = jax.eval_shape(module.init, jax.random.key(0), mel)["params"]
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == size

@@ -8,12 +8,14 @@ from mmjax.typing import Array, Float
 
 
 class HifiGan(nn.Module):
-    """The generator of HiFi-GAN (Kong et al. 2020, 2010.05646) for standardised spectrograms.
+    """The generator of HiFi-GAN (Kong et al. 2020, 2010.05646).
 
     The defaults are SpeechT5's: 12,656,257 parameters, 256 samples at 16 kHz per frame of 80 bins.
+    LTX-2's, 55,592,802 parameters, makes stereo of both channels' spectrograms at once.
 
     Attributes:
       bins: of the spectrogram.
+      channels: of the spectrogram and of the sound.
       widths: channels before and after each transposed convolution.
       rates: their strides.
       kernels: their taps.
@@ -25,6 +27,7 @@ class HifiGan(nn.Module):
     """
 
     bins: int = 80
+    channels: int = 1
     widths: tuple[int, ...] = (512, 256, 128, 64, 32)
     rates: tuple[int, ...] = (4, 4, 4, 4)
     kernels: tuple[int, ...] = (8, 8, 8, 8)
@@ -37,17 +40,18 @@ class HifiGan(nn.Module):
         """The upsampling network and the moments of the bins."""
         self.upsampler = upsampler(self)
         if self.standardised:
-            self.mean = self.variable("constants", "mean", jnp.zeros, (self.bins,))
-            self.deviation = self.variable("constants", "deviation", jnp.ones, (self.bins,))
+            shape = (self.channels * self.bins,)
+            self.mean = self.variable("constants", "mean", jnp.zeros, shape)
+            self.deviation = self.variable("constants", "deviation", jnp.ones, shape)
 
-    def decode(self, mel: Float[Array, "B T F 1"]) -> Float[Array, "B L 1"]:
+    def decode(self, mel: Float[Array, "B T F C"]) -> Float[Array, "B L C"]:
         """Waveforms in [-1, 1] of log mel spectrograms."""
-        x = mel[..., 0]
+        x = mel.swapaxes(2, 3).reshape(*mel.shape[:2], -1)
         if self.standardised:
             x = (x - self.mean.value) / self.deviation.value
         return jnp.tanh(self.upsampler(x))
 
-    def __call__(self, mel: Float[Array, "B T F 1"]) -> Float[Array, "B L 1"]:
+    def __call__(self, mel: Float[Array, "B T F C"]) -> Float[Array, "B L C"]:
         """The same as :meth:`decode`."""
         return self.decode(mel)
 
@@ -56,5 +60,5 @@ def upsampler(codec: HifiGan) -> Upsampler:
     """The upsampling network of a vocoder."""
     return Upsampler(
         codec.widths, codec.rates, codec.kernels, codec.block_kernels, codec.dilations,
-        features=1, slope=codec.slope, bias=True,
+        features=codec.channels, slope=codec.slope, bias=True,
     )  # fmt: skip
