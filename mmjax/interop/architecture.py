@@ -24,6 +24,7 @@ TABLE = {
     "EncodecModel": "mmjax.interop.encodec",
     "JanusVQVAE": "mmjax.interop.vq",
     "LTX2Vocoder": "mmjax.interop.hifi_gan",
+    "MMAudioVAE": "mmjax.interop.mmaudio",
     "MMAudioVocoder": "mmjax.interop.bigvgan",
     "MimiModel": "mmjax.interop.mimi",
     "SpeechT5HifiGan": "mmjax.interop.hifi_gan",
