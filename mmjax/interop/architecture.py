@@ -22,6 +22,7 @@ TABLE = {
     "ChameleonVQVAE": "mmjax.interop.vq",
     "DacModel": "mmjax.interop.dac",
     "EncodecModel": "mmjax.interop.encodec",
+    "FlavaImageCodebook": "mmjax.interop.dvae",
     "JanusVQVAE": "mmjax.interop.vq",
     "LTX2Vocoder": "mmjax.interop.hifi_gan",
     "MMAudioVAE": "mmjax.interop.mmaudio",
