@@ -16,6 +16,7 @@ from mmjax.typing import Tree
 TABLE = {
     "AutoencoderDC": "mmjax.interop.dc",
     "AutoencoderKL": "mmjax.interop.kl",
+    "AutoencoderKLLTX2Audio": "mmjax.interop.ltx2_audio",
     "AutoencoderKLTemporalDecoder": "mmjax.interop.temporal_decoder",
     "AutoencoderKLWan": "mmjax.interop.wan_vae",
     "AutoencoderOobleck": "mmjax.interop.oobleck",

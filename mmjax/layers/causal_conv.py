@@ -58,23 +58,23 @@ def keeps(module: nn.Module) -> bool:
 
 
 class CausalConv(nn.Module):
-    """A 3D convolution that keeps the grid; its output at a frame sees no later one.
+    """A convolution that keeps the grid; its output at a frame sees no later one.
 
     Attributes:
       features: output channels.
-      window: extent in frames, rows and columns.
+      window: extent in frames and along the other axes, those of video by default.
     """
 
     features: int
-    window: tuple[int, int, int] = (3, 3, 3)
+    window: tuple[int, ...] = (3, 3, 3)
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W D"]:
+    def __call__(self, x: Float[Array, "B T *grid C"]) -> Float[Array, "B T *grid D"]:
         """Applies the convolution."""
-        past, rows, columns = (size - 1 for size in self.window)
+        past = self.window[0] - 1
         before = jnp.zeros((x.shape[0], past, *x.shape[2:]), x.dtype)
         x = join(self, x, before, past)
-        sides = ((rows // 2, rows // 2), (columns // 2, columns // 2))
+        sides = ((size // 2, size // 2) for size in self.window[1:])
         x = jnp.pad(x, ((0, 0), (0, 0), *sides, (0, 0)))
         return nn.Conv(self.features, self.window, padding="VALID", name="conv")(x)
 
@@ -95,7 +95,7 @@ class CausalResidual(nn.Module):
     conv: Callable[..., nn.Module]
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W D"]:
+    def __call__(self, x: Float[Array, "B T *grid C"]) -> Float[Array, "B T *grid D"]:
         """Applies the block on an unchanged grid."""
         hidden = x
         for part in (1, 2):

@@ -25,7 +25,7 @@ def clip_grid(
     return 1 + (frames - 1) // time, height // sides[0], width // sides[1]
 
 
-def check_clip(module: nn.Module, clip: Float[Array, "B T H W C"]) -> None:
+def check_clip(module: nn.Module, clip: Float[Array, "B T *grid C"]) -> None:
     """UserError unless ``module``, which has a ``grid`` and ``strides``, takes this clip or chunk.
 
     A chunk that is not the first has a multiple of the temporal stride of frames.
