@@ -63,6 +63,9 @@ def joined(
             cluster_detection_method="deactivate", **later,
         )  # fmt: skip
     jax.devices()  # all ask for them now; later, one that acts alone would wait for the others
+    if jax.default_backend() == "cpu":
+        # Process 0 alone would find its programs there, and gloo waits 30 s for the others.
+        jax.config.update("jax_enable_compilation_cache", False)
     peers = Peers(_client(), *whoami(), patience)
     if not is_main():
         explain_abort(distributed.global_state.coordinator_address, peers)
