@@ -29,7 +29,12 @@ BASE = [
 ]
 
 # One torch: the version that the parity figures were made with.
-PARITY = ["torch==2.13.0", "diffusers>=0.42", "transformers>=5.20"]
+PARITY = [
+    "torch==2.13.0",
+    "diffusers>=0.42.1",
+    "transformers>=5.23",
+    "vector-quantize-pytorch>=1.32",
+]
 PLAN = ["jax[tpu]"]  # libtpu's compiler (0.7 GB); no TPU is asked for
 TEST = [
     *PLAN,
