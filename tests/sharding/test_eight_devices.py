@@ -9,9 +9,26 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = pathlib.Path(__file__).parent / "eight"
-CHECKS = ("attention", "planning", "rules")
+CHECKS = ("attention", "checkpoints", "planning", "rules", "transformers")
 # Programs that run once are compiled without being optimised.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """All of them at once, for each compiles on one core most of the time."""
+    folder, processes = tmp_path_factory.mktemp("eight"), {}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
+    for name in CHECKS:
+        command = [sys.executable, "-m", "pytest", "-q", str(FOLDER / f"check_{name}.py")]
+        with (folder / name).open("w", encoding="utf-8") as output:
+            processes[name] = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+    yield processes, folder
+    for process in processes.values():
+        process.kill()
+        process.wait()
 
 
 def test_every_check_is_run():
@@ -19,10 +36,7 @@ def test_every_check_is_run():
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_on_eight_devices(name):
-    found = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", str(FOLDER / f"check_{name}.py")],
-        cwd=ROOT, env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS},
-        text=True, capture_output=True, timeout=580, check=False,
-    )  # fmt: skip
-    assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
+def test_on_eight_devices(started, name):
+    processes, folder = started
+    code = processes[name].wait(timeout=580)
+    assert code == 0, (folder / name).read_text(encoding="utf-8")[-8000:]
