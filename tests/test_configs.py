@@ -11,14 +11,20 @@ from mmjax.training.batches import make_pipeline
 from mmjax.training.restore import abstract_state
 from tests.tiny import FOLDER, NAMES, load, logged, tiny
 
-# Parameters of the full forms and of some variants; published ones but for quickstart and gpt.
+# Parameters of the full forms and of some variants; published ones but for quickstart, gpt and
+# those that have the size of a published model over the shared trunk: ltx2, decoder, wan.
 SIZES = {
+    "av/ltx2": 19_575_771_904,
     "image/dc_ae": 312_250_275,
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
     "image/gan": 3_576_704 + 2_765_568,
     "image/kl_vae": 83_653_863,
     "quickstart": 3_515_616,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
+    "text/decoder": 6_982_856_963,
+    "video/wan": 14_554_798_144,
+    "video/wan:5B": 5_128_496_832,
+    "video/wan:1.3B": 1_447_965_760,
     "vl/clip": 151_277_313,
     "vl/clip:B/16": 149_620_737,
     "vl/clip:L/14": 427_616_513,
@@ -35,7 +41,7 @@ def own_data(tmp_path, monkeypatch):
             Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "black.png")
             (folder / "black.txt").write_text("nothing", encoding="utf-8")
     (tmp_path / "data" / "text").mkdir()
-    (tmp_path / "data" / "text" / "long.txt").write_text("word " * 4_000, encoding="utf-8")
+    (tmp_path / "data" / "text" / "long.txt").write_text("word " * 80_000, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
 

@@ -136,7 +136,7 @@ def parse(text: str) -> Program:
     computations, current, entry = {}, None, ""
     # Arrays of more than two axes are printed over several lines.
     for line in _LITERAL.sub("constant({...})", text).splitlines():
-        if line.startswith("}"):
+        if line.startswith("}") and not line.startswith("}}"):  # that ends a kernel's attributes
             current = None
         elif line and not line[0].isspace() and line.endswith("{") and "HloModule" not in line:
             name = line.removeprefix("ENTRY ").split(" ")[0].lstrip("%")

@@ -108,7 +108,7 @@ def picture(plan: dict[str, Any]) -> Image.Image:
     rows = 3 + len(programs) + len(USES) // 4 + 1 + len(programs) * (len(TIMES) + 1)
     image = Image.new("RGB", (WIDTH, rows * (BAR + 12) + 40), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(14)
-    y = _line(draw, font, 16, f"{plan['name']} on {plan['topology']}: memory of a device")
+    y = _line(draw, font, 16.0, f"{plan['name']} on {plan['topology']}: memory of a device")
     most = max(max(p["memory"]["needed"], p["memory"]["limit"]) for p in programs.values())
     for name, program in programs.items():
         y = _stack(draw, font, y, name, program["memory"], most)

@@ -3,6 +3,7 @@
 It is a process of its own so that its compiler for TPUs, its memory and its settings are too.
 """
 
+import concurrent.futures
 import dataclasses
 import json
 import pathlib
@@ -27,15 +28,20 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def _plan(choice, most: int) -> dict[str, Any]:
     from mmjax.planning import abstract, compile, remedy, sweep
-    from mmjax.planning.choice import facts, plain, trained
+    from mmjax.planning.choice import facts, placed, plain
 
-    report, placement, where = trained(choice)
-    plan = facts(choice, report, placement, where)
+    placement, where = placed(choice)
+    tasks = abstract.training(placement), abstract.sampling(placement)
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # a compiler uses one core mostly
+        training, sampling = (
+            task and pool.submit(compile.report, task, placement, where) for task in tasks
+        )
+        report = training.result()
+        plan = facts(choice, report, placement, where)
+        plan["sample"] = sampling and plain(sampling.result())
     plan["stage"] = choice.stage
     if not report.fits:
         plan["remedy"] = remedy.find(choice, placement, where.chip.memory)
-    sampling = abstract.sampling(placement)
-    plan["sample"] = sampling and plain(compile.report(sampling, placement, where))
     if most:
         plan["sweep"] = sweep.sweep(choice, placement, where.chip.memory, most)
     return plan

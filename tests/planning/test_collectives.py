@@ -35,6 +35,9 @@ PROGRAM = """HloModule jit_step, is_scheduled=true
 { /*i1=0*/ 1, 2 }
 }
 })
+  %kernel = f32[8]{0} custom-call(%x), custom_call_target="tpu_custom_call", frontend_attributes={
+"kernel_metadata":"{}"
+}}, metadata={op_name="attention"}
   %part = f32[1,8]{1,0} reshape(%sum)
   %new = f32[6,8]{1,0} dynamic-update-slice(%kept, %part, %n, %n)
   ROOT %r = (s32[], f32[6,8], f32[6,8], f32[8]) tuple(%n, %w, %new, %sum)
