@@ -1,0 +1,121 @@
+"""What every config is held to, and takes too long for each run of the suite.
+
+    python -m tests.full [CONFIG ...]
+
+The suite holds one config for each kind of block to the same, and a tenth of the others each day.
+Writes ``tests/full_result.json`` and a table, ``tests/full_result.md``; exits 1 if anything failed.
+"""
+
+import os
+
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+os.environ |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
+
+import argparse  # noqa: E402
+import dataclasses  # noqa: E402
+import datetime  # noqa: E402
+import functools  # noqa: E402
+import json  # noqa: E402
+import pathlib  # noqa: E402
+import platform  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+
+import jax  # noqa: E402
+
+from tests.sharding.meshes import MESHES, beyond, compared, on_one_device  # noqa: E402
+from tests.tiny import NAMES  # noqa: E402
+
+RESULT = pathlib.Path(__file__).with_name("full_result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How one check went for one config: its figures, and what is wrong with them."""
+
+    config: str
+    check: str
+    figures: dict[str, float | int | str]
+    wrong: str = ""
+    seconds: float = 0.0
+
+
+def trains_on(mesh: str, name: str) -> Outcome:
+    """Whether the mesh trains the tiny form as one device does."""
+    figures, compiled = compared(mesh, name)
+    wrong = [f"{key} {value:.1e}" for key, value in beyond(figures).items()]
+    if compiled != 1:
+        wrong.append(f"compiled {compiled} times")
+    return Outcome(name, mesh, figures, ", ".join(wrong))
+
+
+# Each takes the name of a config; a new one is a new line here.
+CHECKS: dict[str, Callable[[str], Outcome]] = {
+    mesh: functools.partial(trains_on, mesh) for mesh in MESHES
+}
+
+
+def check(kind: str, name: str) -> Outcome:
+    """The outcome of a check, which failed as well if it raised anything."""
+    start = time.perf_counter()
+    try:
+        outcome = CHECKS[kind](name)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        outcome = Outcome(name, kind, {}, f"{type(error).__name__}: {first}"[:300])
+    return dataclasses.replace(outcome, seconds=round(time.perf_counter() - start, 1))
+
+
+def write(outcomes: Sequence[Outcome], configs: str) -> None:
+    """Both forms of the result until now."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    facts = {"date": now, "jax": jax.__version__, "python": platform.python_version()}
+    facts |= {"machine": f"{os.cpu_count()} CPU cores", "configs": configs}
+    rows = [dataclasses.asdict(outcome) for outcome in outcomes]
+    text = json.dumps({**facts, "outcomes": rows}, indent=1)
+    RESULT.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    lines = [
+        "# Every config, checked", "",
+        f"`python -m tests.full`, {', '.join(f'{k} {v}' for k, v in facts.items())}.", "",
+        "Distances are relative, from the same run on one device, the largest of all parameters;",
+        "`initial` counts parameters that differ in any bit before the first step. `rounding`, if",
+        "given, is how far gradients move on one device when the parameters do by 2^-24 of",
+        "themselves: a system that amplifies rounding beyond the limits is held to that.", "",
+        "| config | check | figures | outcome |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for outcome in outcomes:
+        shown = [f"{key} {_short(value)}" for key, value in outcome.figures.items()]
+        state = f"**failed**: {outcome.wrong}" if outcome.wrong else "passed"
+        lines.append(f"| {outcome.config} | {outcome.check} | {', '.join(shown)} | {state} |")
+    RESULT.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _short(value: float | int | str) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def main() -> int:
+    """Runs the checks of some or all configs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("configs", nargs="*", metavar="CONFIG", help="all, by default")
+    names = parser.parse_args().configs or NAMES
+    if unknown := set(names) - set(NAMES):
+        parser.error(f"no config {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    outcomes = []
+    for number, name in enumerate(names, 1):
+        for kind in CHECKS:
+            outcomes.append(check(kind, name))
+            wrong, seconds = outcomes[-1].wrong, outcomes[-1].seconds
+            line = f"[{number}/{len(names)}] {name}: {kind}: {wrong or 'passed'} ({seconds} s)"
+            print(line, flush=True)
+        on_one_device.cache_clear()
+        if set(names) == set(NAMES):
+            write(outcomes, f"{number} of {len(names)}")
+    failed = sum(bool(outcome.wrong) for outcome in outcomes)
+    print(f"{failed} of {len(outcomes)} failed")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
