@@ -1,4 +1,4 @@
-"""The deep compression autoencoder: published sizes, its attention, what reaches every parameter."""
+"""The deep compression autoencoder: published sizes, its attention, what reaches parameters."""
 
 import jax
 import jax.numpy as jnp
