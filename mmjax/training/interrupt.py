@@ -1,10 +1,14 @@
 """A request to stop, such as a preemption notice: noted at once, honoured between steps."""
 
+import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from mmjax.sharding.peers import Peers
+
+_MOMENT = 0.05  # seconds in which Python comes back from where it ignores what is raised
 
 
 class Interrupt:
@@ -49,15 +53,42 @@ class Interrupt:
         """
         if self._noted and self._peers is None:
             return False
-        try:
-            self._abandons = self._peers is None
-            work()
-            self._abandons = False
-        except _Abandoned:
-            return False
-        finally:
-            self._abandons = False
+        with self._insisting():
+            try:
+                self._abandons = self._peers is None
+                work()
+                self._abandons = False
+            except _Abandoned:
+                return False
+            finally:
+                self._abandons = False
         return True
+
+    @contextlib.contextmanager
+    def _insisting(self) -> Iterator[None]:
+        """Sends the signal again where it came while Python was in a finaliser.
+
+        What is raised there, such as in JAX's hook of the garbage collector, is only reported.
+        """
+        report, timers = sys.unraisablehook, []
+
+        def again(ignored):
+            if ignored.exc_type is not _Abandoned:
+                report(ignored)
+                return
+            self._abandons = True
+            main = threading.main_thread().ident
+            timers.append(threading.Timer(_MOMENT, signal.pthread_kill, (main, signal.SIGTERM)))
+            timers[-1].start()
+
+        sys.unraisablehook = again
+        try:
+            yield
+        finally:
+            sys.unraisablehook = report
+            for timer in timers:
+                timer.cancel()
+                timer.join()
 
     def _catch(self) -> dict[int, object]:
         """Has the signals noted; returns what was done with them before."""

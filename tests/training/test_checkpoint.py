@@ -1,5 +1,6 @@
 """What is on disk is what was saved, or it is named and not used."""
 
+import contextlib
 import os
 import random
 import subprocess
@@ -145,6 +146,23 @@ def test_an_older_step_goes_only_when_the_newer_is_sealed(opened, state, monkeyp
     go_on.set()
     opened.wait()
     assert opened.steps() == [2, 3]
+
+
+def test_the_step_that_a_run_went_back_to_stays_until_a_newer_is_sealed(
+    tmp_path, state, monkeypatch
+):
+    with contextlib.closing(Checkpoints(tmp_path, keep=2)) as checkpoints:
+        saved(checkpoints, state, 1, 2)
+    (tmp_path / "2.sha256").write_text("nonsense")
+    with contextlib.closing(Checkpoints(tmp_path, keep=1)) as checkpoints:
+        assert int(checkpoints.restore_newest(abstract(state), print).step) == 1
+        checkpoints.drop_after(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, "_finish", lambda folder: None)  # never sealed
+            saved(checkpoints, state, 3, 4)
+        assert_same_bits(checkpoints.restore_newest(abstract(state), print), at_step(state, 1))
+        saved(checkpoints, state, 5)
+        assert checkpoints.steps() == [5]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3])

@@ -1,9 +1,11 @@
 """The loop around the step: rows, hooks, checkpoints, and how it ends."""
 
 import concurrent.futures
+import contextlib
 import os
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -74,6 +76,26 @@ def test_what_a_signal_left_half_done_is_done_after_the_resume(tmp_path):
     assert (begun, finished) == ([5, 5, 10], [5, 10])
 
 
+class Untimely:
+    """Asks to stop while Python ignores exceptions, as it does when garbage is collected."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_request_in_a_finaliser_ends_a_hook_too(tmp_path):
+    finished = []
+
+    def hook(system, state, step, workdir, writer):
+        Untimely()
+        for _ in range(1000):
+            time.sleep(0.01)
+        finished.append(step)
+
+    state, interrupted = train(system(evaluate_every=5), Workdir(tmp_path), evaluate=hook)
+    assert interrupted and int(state.step) == 5 and not finished
+
+
 def test_a_save_that_fails_ends_the_run_at_the_next_step(tmp_path, monkeypatch):
     def full(folder):
         raise OSError(28, "No space left on device")
@@ -104,6 +126,32 @@ def test_sigterm_between_steps_saves_and_returns(tmp_path):
     assert (int(again.step), interrupted) == (10, False)
     straight, _ = train(system(), Workdir(tmp_path / "straight"))
     assert_same_bits(again, straight)
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("ending", ["the last step", "a request", "a defect"])
+def test_a_save_on_the_way_out_waits_for_its_manifest(tmp_path, monkeypatch, ending):
+    seal = manifest.seal
+
+    def slow(folder):
+        time.sleep(0.4)
+        seal(folder)
+
+    def hook(system, state, step, workdir, writer):
+        if ending == "a request":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif ending == "a defect":
+            raise Broken
+
+    monkeypatch.setattr(manifest, "seal", slow)
+    made, workdir = system(evaluate_every=10, save_every=0), Workdir(tmp_path)
+    with pytest.raises(Broken) if ending == "a defect" else contextlib.nullcontext():
+        train(made, workdir, evaluate=hook)
+    assert manifest.sealed(workdir.checkpoints / "10")
+    manifest.verify(workdir.checkpoints / "10")
 
 
 def test_another_config_is_refused_and_a_longer_run_is_not(tmp_path):
