@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from mmjax.sharding.mesh import make_mesh
-from mmjax.sharding.multihost import on_main, own, say_once
+from mmjax.sharding.multihost import on_main, own, say_once, share
 from mmjax.training.bad_steps import BadSteps
 from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
@@ -179,6 +179,8 @@ class _Run:
             inputs = self.system, self.state, self.at, self.workdir, self.writer
             with self.waits(name, phase=True):
                 done = self.interrupt.until_requested(functools.partial(hook, *inputs))
+                # The first process writes; others wait here for it, rather than in a collective.
+                share(f"end of {name}", "", self.system.train.phase_limit)
             if not done:
                 return
             self.writer.scalars(self.at, {finished(name): time.perf_counter() - start})
