@@ -7,9 +7,9 @@ for the picture, 4.4 B for the sound and 0.6 B for a narrow lane of the caption.
 
 Command:  mmjax plan --config configs/av/ltx2.py --topology v6e:16x16
           mmjax train --config configs/av/ltx2.py --workdir runs/ltx2, after mmjax data cache
-Hardware: 256 v6e or 128 v5p chips at the least for its batch, see ``mesh_presets``; ``tiny`` takes
-          seconds on two CPU cores.
-Expected: not trained; the plan's memory and speed bound are in benchmarks/RESULTS.md.
+Hardware: 128 v5p chips, of which it needs a sixth of the memory; see ``mesh_presets`` for others;
+          ``tiny`` takes seconds on two CPU cores.
+Expected: not trained; the plan's memory and speed bound on v5p are in benchmarks/RESULTS.md.
 Data:     a cache of latents in ``data/latents/train`` (--config.data.train.folder=...); ``tiny``
           takes the bouncing digits as they are.
 Deviates: one attention over all three lanes for its self, text and audio-video cross attention;

@@ -5,8 +5,9 @@ key heads (Ainslie et al. 2305.13245), RMS norms, rotary positions.
 
 Command:  mmjax plan --config configs/text/decoder.py --topology v5p:4x4x4
           mmjax train --config configs/text/decoder.py --workdir runs/decoder
-Hardware: 64 v5p or 256 v5e chips, see ``mesh_presets``; ``tiny`` takes seconds on two CPU cores.
-Expected: not trained; the plan's memory and speed bound are in benchmarks/RESULTS.md.
+Hardware: a slice of TPUs, see ``mesh_presets`` and the plan; ``tiny`` takes seconds on two CPU
+          cores.
+Expected: not trained.
 Data:     text files of your own under ``data/text`` (--config.data.train.root=...); ``tiny`` reads
           the descriptions that scikit-learn ships with its data sets.
 Deviates: bytes for byte pairs; two matrices of 5.25 D hidden channels in place of three of 3.5 D in

@@ -6,9 +6,9 @@ Wan team, "Wan: Open and Advanced Large-Scale Video Generative Models" (2503.203
 
 Command:  mmjax plan --config configs/video/wan.py:14B --topology v5e:16x16
           mmjax train --config configs/video/wan.py:14B --workdir runs/wan, after mmjax data cache
-Hardware: ``14B`` asks for 256 v5e or v6e chips, see ``mesh_presets``; ``tiny`` takes seconds on two
-          CPU cores.
-Expected: not trained; the plan's memory and speed bound are in benchmarks/RESULTS.md.
+Hardware: a slice of TPUs, see ``mesh_presets`` and the plan; ``tiny`` takes seconds on two CPU
+          cores.
+Expected: not trained.
 Data:     a cache of latents in ``data/latents/train`` (--config.data.train.folder=...); ``tiny``
           takes the bouncing digits as they are.
 Deviates: the caption, as bytes, joins the one sequence, where Wan attends to it across (4 D^2 a
