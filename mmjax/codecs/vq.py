@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mmjax.codecs.pyramid import Decoder, Encoder, image_grid
-from mmjax.codecs.quantisers.base import Quantised, perplexity
+from mmjax.codecs.quantisers.base import Quantised
 from mmjax.typing import Array, Float, Int
 
 
@@ -54,10 +54,6 @@ class VQEncoder(nn.Module):
         """Codes ``[B, h, w]`` of images in [-1, 1]; ``train`` lets the quantiser learn."""
         self.grid(images.shape[1:])
         return self.quantiser(self.project(self.encoder(images)), train=train)
-
-    def use(self, codes: Int[Array, "..."]) -> Float[Array, ""]:
-        """The perplexity of codes: how many entries are in even use."""
-        return perplexity(codes, self.quantiser.vocabulary)
 
     def __call__(self, images: Float[Array, "B H W C"], *, train: bool = False) -> Quantised:
         """The same as :meth:`encode`."""

@@ -1,4 +1,4 @@
-"""What quantisers share: their result, distances, gradients past a choice, the use of a codebook.
+"""What quantisers share: their result, distances, gradients past a choice.
 
 A quantiser is a Linen module ``(x, *, train=False, mask=None) -> Quantised`` with a method
 ``lookup(codes) -> vectors``. ``x`` is ``[*P, D]``, ``mask`` ``[*P]`` says which vectors train it.
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.tree import pytree
-from mmjax.typing import Array, Bool, Float, Int
+from mmjax.typing import Array, Float, Int
 
 
 @pytree
@@ -64,13 +64,3 @@ def distance_losses(
 
     frozen = jax.lax.stop_gradient
     return {"commitment": error(x, frozen(quantised)), "codebook": error(frozen(x), quantised)}
-
-
-def perplexity(
-    codes: Int[Array, "..."], vocabulary: int, mask: Bool[Array, "..."] | None = None
-) -> Float[Array, ""]:
-    """``exp`` of the entropy of the codes' frequencies: how many are in even use."""
-    weights = jnp.ones(codes.shape) if mask is None else mask.astype(jnp.float32)
-    counts = jnp.zeros(vocabulary).at[codes.reshape(-1)].add(weights.reshape(-1))
-    shares = counts / jnp.maximum(jnp.sum(counts), 1.0)
-    return jnp.exp(-jnp.sum(jax.scipy.special.xlogy(shares, shares)))

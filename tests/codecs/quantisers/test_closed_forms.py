@@ -1,11 +1,10 @@
-"""Quantisers against their equations in NumPy: restarts, dropped levels, use."""
+"""Quantisers against their equations in NumPy: restarts, dropped levels."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax.codecs.quantisers.base import perplexity
 from mmjax.codecs.quantisers.ema import MovingAverage
 from mmjax.codecs.quantisers.factorised import Factorised
 from mmjax.codecs.quantisers.nearest import Nearest
@@ -84,9 +83,3 @@ def test_dropped_levels_are_per_example_and_add_nothing():
     first = module.apply(variables, found.codes[..., :1], method="lookup")
     only = kept[:, 0] == 1
     np.testing.assert_allclose(found.values[only], first[only], atol=1e-5)
-
-
-def test_the_use_of_a_codebook():
-    codes = jnp.asarray([0, 0, 1, 1, 2, 2, 7])
-    assert perplexity(codes[:6], 8) == pytest.approx(3.0, rel=1e-5)
-    assert perplexity(codes, 8, codes != 7) == pytest.approx(3.0, rel=1e-5)
