@@ -21,6 +21,7 @@ BELOW = {
     "builder": ("errors",),
     "files": ("errors",),
     "config": ("builder", "errors"),
+    "presets": (),  # what configs share
     "modalities": (),
     "data": ("modalities",),
     "sharding": (),
