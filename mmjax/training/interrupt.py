@@ -41,6 +41,11 @@ class Interrupt:
             peers.request_stop()
 
     @property
+    def noted(self) -> bool:
+        """Whether this process itself was asked."""
+        return self._noted
+
+    @property
     def requested(self) -> bool:
         """Whether to stop here and now; to be asked equally often on every process."""
         return self._noted if self._peers is None else self._peers.stop_now()
