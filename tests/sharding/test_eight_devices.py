@@ -9,7 +9,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = pathlib.Path(__file__).parent / "eight"
-CHECKS = ("attention", "checkpoints", "convolutions", "planning", "rules", "transformers")
+CHECKS = (
+    "attention", "checkpoints", "convolutions", "planning", "rules", "transformers", "warm_start",
+)  # fmt: skip
 # Programs that run once are compiled without being optimised.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 
