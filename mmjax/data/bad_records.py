@@ -62,6 +62,8 @@ class BadRecords:
     def poll(self) -> dict[str, str]:
         """All bad records so far, id to reason; new ones are logged."""
         try:
+            if os.stat(self.path).st_size == self._offset:  # asked before every step
+                return self._reasons
             with open(self.path, "rb") as file:
                 file.seek(self._offset)
                 lines = file.read().splitlines(keepends=True)
