@@ -11,11 +11,13 @@ from typing import Any
 
 from mmjax.errors import UserError
 
-# No TPU is asked for, neither by JAX nor by libtpu, and any number of processes may plan at once.
+# No TPU is asked for, neither by JAX nor by libtpu; any number of processes may plan at once; and
+# what this process asks of its own compiler is not asked of that for TPUs (LIBTPU_INIT_ARGS is).
 SETTINGS = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "XLA_FLAGS": "",
 }
 
 
