@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mmjax import tree
+from mmjax.modalities.container import save_clip
 from mmjax.training.batches import make_pipeline
 from mmjax.training.restore import abstract_state
 from tests.tiny import FOLDER, NAMES, load, logged, tiny
@@ -21,6 +22,8 @@ SIZES = {
     "image/kl_vae": 83_653_863,
     "quickstart": 3_515_616,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
+    "video/wan_vae": 126_892_531,
+    "video/wan_vae:2.2": 704_688_668,
     "text/decoder": 6_982_856_963,
     "video/wan": 14_554_798_144,
     "video/wan:5B": 5_128_496_832,
@@ -40,6 +43,9 @@ def own_data(tmp_path, monkeypatch):
             folder.mkdir(parents=True)
             Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "black.png")
             (folder / "black.txt").write_text("nothing", encoding="utf-8")
+        (tmp_path / "data" / "videos" / split).mkdir(parents=True)
+        film = str(tmp_path / "data" / "videos" / split / "black.mp4")
+        save_clip(film, np.zeros((2, 8, 8, 3), np.uint8), fps=8)
     (tmp_path / "data" / "text").mkdir()
     (tmp_path / "data" / "text" / "long.txt").write_text("word " * 80_000, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

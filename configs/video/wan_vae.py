@@ -1,0 +1,83 @@
+"""The causal video autoencoders of Wan: clips to an eighth or a sixteenth of their sides.
+
+Wan Team, "Wan: Open and Advanced Large-Scale Video Generative Models" (2503.20314), section 4.1;
+the sizes of Wan 2.1 (126,892,531 parameters, 4x8x8) and Wan 2.2 (704,688,668, 4x16x16).
+
+Command:  mmjax train --config configs/video/wan_vae.py:2.1 --workdir runs/wan_vae
+          mmjax weights import DIR --to W reads the published weights
+Hardware: the published sizes want eight accelerators; ``tiny`` takes seconds on two CPU cores.
+Expected: no figure yet: the published sizes were not trained here, ``tiny`` is for tests.
+Data:     ``tiny`` reads the bouncing digits; the others clips of your own in ``data/videos/train``
+          and ``data/videos/test`` (--config.data.train.root=...).
+Deviates: no perceptual and no adversarial term, and one stage; the published training has an image
+          model first and adds a discriminator at the end.
+"""
+
+from ml_collections import ConfigDict
+
+VARIANTS = {
+    # width, decoder's, multipliers, blocks, latents, temporal, patch, residual
+    "2.1": (96, 96, (1, 2, 4, 4), 2, 16, (False, True, True), 1, False),
+    "2.2": (160, 256, (1, 2, 4, 4), 2, 48, (False, True, True), 2, True),
+    "tiny": (4, 4, (1, 1), 1, 2, (True,), 4, True),
+}
+# frames, side, frames per second, channels, steps, batch, learning rate
+CLIPS = {"full": (17, 256, 16, 3, 400_000, 32, 1e-4), "tiny": (13, 24, 12.5, 1, 8, 8, 2e-3)}
+
+
+def get_config(variant: str = "2.1") -> ConfigDict:
+    """The autoencoder of Wan ``2.1``, of Wan ``2.2``, or ``tiny`` (seconds)."""
+    width, decoder_width, multipliers, blocks, latents, temporal, patch, residual = VARIANTS[
+        variant
+    ]
+    kind = "tiny" if variant == "tiny" else "full"
+    frames, side, fps, channels, steps, batch, rate = CLIPS[kind]
+    config = ConfigDict({"name": "wan_vae", "seed": 0})
+    config.modalities = {
+        "video": {
+            "_target_": "mmjax.modalities.video:Video",
+            "frames": frames, "height": side, "width": side, "fps": fps, "channels": channels,
+        }
+    }  # fmt: skip
+    config.codecs = {"pixels": {"_target_": "mmjax.codecs.pixels:Pixels"}}
+    config.streams = {
+        "video": {
+            "modality": "video", "codec": "pixels",
+            "process": {"_target_": "mmjax.processes.clean:Clean"},
+        }
+    }  # fmt: skip
+    config.networks = {
+        "autoencoder": {
+            "_target_": "mmjax.codecs.video.wan:AutoencoderKLWan",
+            "channels": channels, "width": width, "decoder_width": decoder_width,
+            "multipliers": multipliers, "blocks": blocks, "latents": latents,
+            "temporal": temporal, "patch": patch, "residual": residual,
+        }
+    }  # fmt: skip
+    config.objective = {
+        "_target_": "mmjax.objectives.reconstruction:Reconstruction",
+        "stream": "video", "error": "l1", "divergence": 1e-6,
+    }  # fmt: skip
+    config.updates = {
+        "all": {
+            "optimiser": {
+                "_target_": "mmjax.training.optimiser:AdamW", "b1": 0.9, "b2": 0.99,
+                "schedule": {"peak": rate},
+            }
+        }
+    }  # fmt: skip
+    config.data = {
+        "train": _source(kind, "train", frames),
+        "evaluation": _source(kind, "test", frames),
+        "batch_size": batch,
+    }
+    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
+    return config
+
+
+def _source(kind: str, split: str, frames: int) -> dict:
+    if kind == "full":
+        return {"_target_": "mmjax.data.folder:Folder", "root": f"data/videos/{split}"}
+    return {
+        "_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": split, "frames": frames,
+    }  # fmt: skip
