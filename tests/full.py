@@ -24,8 +24,9 @@ from collections.abc import Callable, Sequence  # noqa: E402
 
 import jax  # noqa: E402
 
+from mmjax.planning.process import plan  # noqa: E402
 from tests.sharding.meshes import MESHES, beyond, compared, on_one_device  # noqa: E402
-from tests.tiny import NAMES  # noqa: E402
+from tests.tiny import FOLDER, NAMES  # noqa: E402
 
 RESULT = pathlib.Path(__file__).with_name("full_result")
 
@@ -50,9 +51,19 @@ def trains_on(mesh: str, name: str) -> Outcome:
     return Outcome(name, mesh, figures, ", ".join(wrong))
 
 
+def planned(topology: str, name: str) -> Outcome:
+    """Whether the tiny form compiles and fits on TPUs, every stage of it."""
+    found = plan({"config": f"{FOLDER}/{name}.py:tiny", "topology": topology})
+    steps = [stage["train"] for stage in found["plans"]]
+    needed = max(step["memory"]["needed"] for step in steps)
+    wrong = "" if all(step["fits"] for step in steps) else "does not fit"
+    return Outcome(name, topology, {"needed GiB": needed / 2**30}, wrong)
+
+
 # Each takes the name of a config; a new one is a new line here.
 CHECKS: dict[str, Callable[[str], Outcome]] = {
-    mesh: functools.partial(trains_on, mesh) for mesh in MESHES
+    **{mesh: functools.partial(trains_on, mesh) for mesh in MESHES},
+    "v5e:2x2": functools.partial(planned, "v5e:2x2"),
 }
 
 

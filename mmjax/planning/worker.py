@@ -19,7 +19,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The plans of a request's stages."""
     from mmjax.planning.choice import Choice, stages
 
-    choice = Choice(**{**request["choice"], "overrides": tuple(request["choice"]["overrides"])})
+    fields = request["choice"]
+    choice = Choice(**fields | {"overrides": tuple(fields.get("overrides", ()))})
     plans = []
     for stage in stages(choice):
         plans.append(_plan(dataclasses.replace(choice, stage=stage), request["sweep"]))
