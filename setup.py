@@ -40,6 +40,7 @@ TEST = [
     *PLAN,
     "pytest>=8",
     "pytest-timeout",  # a hang fails by name
+    "pytest-xdist>=3.6",  # a process for each of two cores: compiling uses one
     "ruff>=0.8",
     "websocket-client>=1.8",  # drives headless Chromium over its DevTools protocol
     "nbclient>=0.10",

@@ -22,7 +22,7 @@ def test_the_first_two_blocks_are_one_command_each():
     first, second = (block.splitlines() for block in BLOCKS[:2])
     assert len(first) == len(second) == 1
     assert first[0].endswith("bash launch/quickstart.sh runs/quickstart")
-    assert second[0].endswith("-m pytest")
+    assert second[0].endswith("-m pytest -n 2 --dist loadfile")
 
 
 def test_the_first_command_runs_to_its_table_clip_and_page(tmp_path):

@@ -117,7 +117,9 @@ def tokens(system: System) -> int:
     """Tokens of an example: the grid points of its streams, patches of them where there are any."""
     patches: dict[str, tuple[int, ...]] = {}
     for network in system.networks.values():
-        patches |= getattr(network, "patch", None) or {}
+        patch = getattr(network, "patch", None)
+        if isinstance(patch, Mapping):  # a patch of each stream; a codec's is no stream's
+            patches |= patch
     return sum(
         spec.tokens // math.prod(patches.get(name, (1,))) for name, spec in system.streams.items()
     )

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mmjax import tree
 from mmjax.cli.main import main
+from mmjax.planning.choice import tokens
 from mmjax.planning.process import plan
 from mmjax.planning.show import table
 from mmjax.training.restore import abstract_state
@@ -97,6 +98,13 @@ def test_what_does_not_fit_is_said_with_what_would(tmp_path, capsys):
     assert (tmp_path / "plan.txt").read_text(encoding="utf-8") == printed
     with Image.open(tmp_path / "plan.png") as image:
         assert image.width > 400
+
+
+def test_tokens_are_patches_of_a_stream_and_a_codecs_patch_is_none():
+    system = load("image/dit", "tiny")
+    (side, _), patch = system.streams["image"].grid, system.networks["denoiser"].patch["image"]
+    assert patch[0] > 1 and tokens(system) == (side // patch[0]) ** 2 + 1  # and the label
+    assert tokens(load("video/wan_vae", "tiny")) == 13 * 24 * 24
 
 
 @pytest.mark.parametrize(
