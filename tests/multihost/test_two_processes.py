@@ -102,7 +102,8 @@ def test_both_stop_at_one_step_and_one_process_goes_on_alone(
     ends = [re.search(r"ends at step (\d+), stopped: True", text) for text in said]
     assert ends[0] and ends[1] and ends[0][1] == ends[1][1], said
     stopped = int(ends[0][1])
-    assert stopped in (4, 5) if moment == "evaluate" else 3 <= stopped < STEPS
+    # While they agree on a step, those whose batches were read ahead go by.
+    assert (4 if moment == "evaluate" else 3) <= stopped < STEPS
     assert (tmp_path / f"checkpoints/{stopped}.sha256").stat().st_size > 100
     # Side effects are the first process's: one writer of metrics, one progress bar.
     assert [step for (step,) in rows(tmp_path, "step")] == list(range(1, stopped + 1))
