@@ -36,8 +36,13 @@ PARITY = [
     "vector-quantize-pytorch>=1.32",
 ]
 PLAN = ["jax[tpu]"]  # libtpu's compiler (0.7 GB); no TPU is asked for
+TEXT = [  # read the tokenisers of public models; wheels of some MB, without torch
+    "sentencepiece>=0.2",
+    "tokenizers>=0.21",
+]
 TEST = [
     *PLAN,
+    *TEXT,
     "pytest>=8",
     "pytest-timeout",  # a hang fails by name
     "pytest-xdist>=3.6",  # a process for each of two cores: compiling uses one
@@ -64,6 +69,7 @@ setup(
         "cuda": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
         "plan": PLAN,
+        "text": TEXT,
         "tf": ["tensorflow-cpu>=2.18"],  # TFDS features and readers that need it
         "parity": PARITY,
         "test": TEST,

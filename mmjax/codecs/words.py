@@ -18,7 +18,7 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def _fit(ids: list[int], length: int, pad: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def fit(ids: list[int], length: int, pad: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """``ids`` padded to ``length``, and the mask of what is not padding."""
     if len(ids) > length:
         raise UserError(f"text of {len(ids)} {kind} is longer than the model's length={length}")
@@ -27,7 +27,8 @@ def _fit(ids: list[int], length: int, pad: int, kind: str) -> tuple[np.ndarray, 
     return padded, np.arange(length) < len(ids)
 
 
-def _check_length(name: str, raw_shape: tuple[int, ...], length: int) -> tuple[int]:
+def check_length(name: str, raw_shape: tuple[int, ...], length: int) -> tuple[int]:
+    """One position per token; UserError, which names the codec, where the modality has others."""
     if tuple(raw_shape) != (length,):
         raise UserError(f"{name}: length={length} differs from the text modality's {raw_shape}")
     return (length,)
@@ -66,7 +67,7 @@ class Words:
 
     def grid(self, raw_shape: tuple[int, ...]) -> tuple[int]:
         """One position per token; a text modality of another length is a UserError."""
-        return _check_length("Words", raw_shape, self.length)
+        return check_length("Words", raw_shape, self.length)
 
     def channels(self, raw_shape: tuple[int, ...]) -> None:
         """None: tokens are discrete."""
@@ -77,7 +78,7 @@ class Words:
         unknown = list(dict.fromkeys(word for word in words if word not in self._ids))
         if unknown:
             raise UserError("; ".join(self._describe(word) for word in unknown))
-        return _fit([self._ids[word] for word in words], self.length, self.pad, "words")
+        return fit([self._ids[word] for word in words], self.length, self.pad, "words")
 
     def decode(self, ids: np.ndarray) -> str:
         """The words of ``ids`` up to the first padding, joined by spaces."""
@@ -115,7 +116,7 @@ class Bytes:
 
     def grid(self, raw_shape: tuple[int, ...]) -> tuple[int]:
         """One position per token; a text modality of another length is a UserError."""
-        return _check_length("Bytes", raw_shape, self.length)
+        return check_length("Bytes", raw_shape, self.length)
 
     def channels(self, raw_shape: tuple[int, ...]) -> None:
         """None: tokens are discrete."""
@@ -123,7 +124,7 @@ class Bytes:
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """``text`` to int32 ids ``[length]`` with an end mark, and their mask."""
         ids = [*(byte + 3 for byte in text.encode()), self.end]
-        return _fit(ids, self.length, self.pad, "bytes (end mark included)")
+        return fit(ids, self.length, self.pad, "bytes (end mark included)")
 
     def decode(self, ids: np.ndarray) -> str:
         """The text of ``ids`` up to the first end mark; malformed UTF-8 becomes U+FFFD."""
