@@ -42,7 +42,7 @@ class Conv1d(nn.Module):
     def __call__(self, x: Float[Array, "B L C"]) -> Float[Array, "B N D"]:
         """``N = (L + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1`` steps."""
         shape = (self.kernel, x.shape[-1] // self.groups, self.features)
-        kernel = _kernel(self, shape, self.normalised)
+        kernel = kernel_of(self, shape, self.normalised)
         y = convolve(
             x, kernel, (self.stride,), (self.padding,), rhs_dilation=(self.dilation,),
             dimension_numbers=("NWC", "WIO", "NWC"), feature_group_count=self.groups,
@@ -78,7 +78,7 @@ class ConvTranspose1d(nn.Module):
     def __call__(self, x: Float[Array, "B N C"]) -> Float[Array, "B L D"]:
         """``L = (N - 1) * stride + kernel - sum(trim)`` steps."""
         shape = (self.kernel, self.features // self.groups, x.shape[-1])
-        kernel = _kernel(self, shape, self.normalised)[::-1]
+        kernel = kernel_of(self, shape, self.normalised)[::-1]
         y = convolve(
             x, kernel, (1,), (tuple(self.kernel - 1 - cut for cut in self.trim),),
             lhs_dilation=(self.stride,), feature_group_count=self.groups,
@@ -112,11 +112,13 @@ def pad_time(x: Float[Array, "B L C"], before: int, after: int, mode: str) -> Fl
     return x[:, : x.shape[1] - lack]
 
 
-def _kernel(module: nn.Module, shape: Sequence[int], normalised: bool) -> Array:
+def kernel_of(module: nn.Module, shape: Sequence[int], normalised: bool) -> Array:
+    """The kernel of a module, plain or factored with one norm for each entry of its last axis."""
     if not normalised:
         return jnp.asarray(module.param("kernel", _INIT, shape))
     direction = jnp.asarray(module.param("direction", _INIT, shape))
-    norm = jnp.sqrt(jnp.sum(jnp.square(direction), axis=(0, 1), keepdims=True))
+    axes = tuple(range(len(shape) - 1))
+    norm = jnp.sqrt(jnp.sum(jnp.square(direction), axis=axes, keepdims=True))
     # At the start the product is the direction itself.
     scale = module.param("scale", lambda _: jax.lax.stop_gradient(norm))
     return direction * (scale / norm)

@@ -1,0 +1,151 @@
+"""How far apart two sounds are by their spectra at several resolutions: errors of objectives.
+
+Each has the interface of :class:`mmjax.objectives.errors.Error` and gives one number per example.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax.codecs.audio.mel import hann, mel_filters
+from mmjax.errors import UserError
+from mmjax.layers.conv1d import pad_time
+from mmjax.typing import Array, Float
+
+OVERLAP = 4  # frames that see one sample
+_FLOOR = 1e-5  # of a magnitude, before its logarithm
+_QUIET = 1e-9  # added to a power, for the square root has no slope at 0
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiScaleMel:
+    """Differences of mel spectrograms, summed over several windows.
+
+    By default the mean absolute difference of decimal logarithms (DAC; Kumar et al. 2023,
+    2306.06546, section 3.4).
+
+    Attributes:
+      rate: samples per second.
+      windows: samples per frame, multiples of eight; frames are a quarter of that apart.
+      bins: mel bins for each window.
+      magnitudes: the mean absolute difference of magnitudes plus the mean squared one of natural
+        logarithms instead (EnCodec; Defossez et al. 2022, 2210.13438, section 3.4; the logarithms
+        as in the authors' code).
+      weight: factor of its mean in the loss.
+    """
+
+    rate: int
+    windows: tuple[int, ...]
+    bins: tuple[int, ...]
+    magnitudes: bool = False
+    weight: float = 1.0
+
+    def __post_init__(self):
+        if len(self.windows) != len(self.bins):
+            raise ValueError(f"bins: give one number for each of the {len(self.windows)} windows")
+
+    def inputs(self, values: Array) -> dict[str, tuple]:
+        """No network."""
+        return {}
+
+    def __call__(
+        self, ctx: Any, made: Float[Array, "B L C"], real: Float[Array, "B L C"]
+    ) -> Float[Array, " B"]:
+        """Zero where the sounds are equal; all channels count alike. ``ctx`` is not used."""
+        total = jnp.zeros(len(made))
+        for window, bins in zip(self.windows, self.bins, strict=True):
+            filters = mel_filters(self.rate, window, bins).T
+            one, other = (_mel(sound, window, filters) for sound in (made, real))
+            apart = _log(one) - _log(other)
+            if self.magnitudes:
+                total += _mean(jnp.abs(one - other)) + _mean(jnp.square(apart))
+            else:
+                total += _mean(jnp.abs(apart)) / np.log(10)
+        return total
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiScaleStft:
+    """Spectral convergence plus differences of log magnitudes, summed over several windows.
+
+    Yamamoto et al. 2020 (1910.11480), equations 4 and 5. Of stereo, the sum and the difference of
+    both channels are compared (Steinmetz et al. 2020, 2010.10291).
+
+    Attributes:
+      windows: samples per frame, multiples of eight; frames are a quarter of that apart.
+      weight: factor of its mean in the loss.
+    """
+
+    windows: tuple[int, ...]
+    weight: float = 1.0
+
+    def inputs(self, values: Array) -> dict[str, tuple]:
+        """No network."""
+        return {}
+
+    def __call__(
+        self, ctx: Any, made: Float[Array, "B L C"], real: Float[Array, "B L C"]
+    ) -> Float[Array, " B"]:
+        """Zero where the sounds are equal. ``ctx`` is not used."""
+        total = jnp.zeros(len(made))
+        made, real = _middle_and_side(made), _middle_and_side(real)
+        for window in self.windows:
+            one, other = magnitudes(made, window), magnitudes(real, window)
+            total += _length(one - other) / _length(other)
+            total += _mean(jnp.abs(_log(one) - _log(other)))
+        return total
+
+
+def stft(sound: Float[Array, "B L C"], window: int) -> Array:
+    """The complex spectrogram ``[B, T, F, C]`` under Hann windows, ``F = window // 2 + 1``.
+
+    Frames are ``hop = window / 4`` samples apart and ``T = L // hop``; both ends are mirrored by
+    ``3 / 2 * hop`` samples.
+
+    Raises:
+      UserError: the window is no multiple of 8, or the sound shorter than a hop.
+    """
+    hop, rest = divmod(window, OVERLAP)
+    if rest or hop % 2:
+        raise UserError(f"a window of {window} samples: give a multiple of {2 * OVERLAP}")
+    if sound.shape[1] < hop:
+        raise UserError(
+            f"sound of {sound.shape[1]} samples: a window of {window} takes {hop} and more"
+        )
+    margin, count = (window - hop) // 2, sound.shape[1] // hop
+    padded = pad_time(sound, margin, margin, "reflect")[:, : (count + OVERLAP - 1) * hop]
+    # Blocks side by side and not gathered samples, whose gradient would be a scatter.
+    blocks = padded.reshape(len(sound), -1, hop, sound.shape[2])
+    frames = [blocks[:, part : part + count] for part in range(OVERLAP)]
+    return jnp.fft.rfft(jnp.concatenate(frames, axis=2) * hann(window)[:, None], axis=2)
+
+
+def magnitudes(sound: Float[Array, "B L C"], window: int) -> Float[Array, "B T F C"]:
+    """The absolute values of :func:`stft`."""
+    spectrum = stft(sound, window)
+    return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + _QUIET)
+
+
+def _mel(sound: Array, window: int, filters: np.ndarray) -> Float[Array, "B T C M"]:
+    return magnitudes(sound, window).swapaxes(2, 3) @ filters
+
+
+def _middle_and_side(sound: Float[Array, "B L C"]) -> Float[Array, "B L C"]:
+    if sound.shape[-1] != 2:
+        return sound
+    left, right = sound[..., :1], sound[..., 1:]
+    return jnp.concatenate([left + right, left - right], axis=-1)
+
+
+def _log(magnitude: Array) -> Array:
+    return jnp.log(jnp.maximum(magnitude, _FLOOR))
+
+
+def _length(values: Array) -> Float[Array, " B"]:
+    return jnp.sqrt(jnp.sum(jnp.square(values), axis=tuple(range(1, values.ndim))) + _QUIET)
+
+
+def _mean(values: Array) -> Float[Array, " B"]:
+    return jnp.mean(values, axis=tuple(range(1, values.ndim)))

@@ -1,0 +1,78 @@
+"""Spectral distances against NumPy, and what windows and sounds are refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax.codecs.audio.distances import MultiScaleMel, MultiScaleStft, stft
+from mmjax.codecs.audio.mel import mel_filters
+from mmjax.errors import UserError
+
+RANDOM = np.random.default_rng(0)
+MADE, REAL = jnp.asarray(RANDOM.normal(0, 0.3, (2, 3, 200, 2)), jnp.float32)
+WINDOWS, BINS, RATE = (32, 64), (5, 8), 8000
+
+
+def spectra(sound, window):
+    """Magnitudes ``[B, T, F, C]``, frame by frame."""
+    hop, margin = window // 4, 3 * window // 8
+    padded = np.pad(np.asarray(sound, np.float64), ((0, 0), (margin, margin), (0, 0)), "reflect")
+    shape = np.hanning(window + 1)[:-1, None]
+    starts = range(0, (sound.shape[1] // hop) * hop, hop)
+    frames = [np.fft.rfft(padded[:, at : at + window] * shape, axis=1) for at in starts]
+    return np.abs(np.stack(frames, axis=1))
+
+
+def test_spectrogram():
+    for window in WINDOWS:
+        found = np.abs(stft(REAL, window))
+        np.testing.assert_allclose(found, spectra(REAL, window), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("magnitudes", [False, True])
+def test_mel(magnitudes):
+    expected = 0
+    for window, bins in zip(WINDOWS, BINS, strict=True):
+        filters = mel_filters(RATE, window, bins)
+        made, real = (np.einsum("btfc,mf->btmc", spectra(x, window), filters) for x in (MADE, REAL))
+        logs = np.log(np.maximum(made, 1e-5)) - np.log(np.maximum(real, 1e-5))
+        if magnitudes:
+            expected += np.abs(made - real).mean((1, 2, 3)) + (logs**2).mean((1, 2, 3))
+        else:
+            expected += np.abs(logs).mean((1, 2, 3)) / np.log(10)
+    found = MultiScaleMel(RATE, WINDOWS, BINS, magnitudes)(None, MADE, REAL)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_stft_of_the_middle_and_the_side():
+    expected = 0
+    turn = jnp.array([[1.0, 1], [1, -1]])
+    for window in WINDOWS:
+        made, real = spectra(MADE @ turn, window), spectra(REAL @ turn, window)
+        size = lambda x: np.sqrt((x**2).sum((1, 2, 3)))  # noqa: E731
+        expected += size(made - real) / size(real)
+        expected += np.abs(np.log(made) - np.log(real)).mean((1, 2, 3))
+    found = MultiScaleStft(WINDOWS)(None, MADE, REAL)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    mono = MultiScaleStft(WINDOWS)(None, MADE[..., :1], REAL[..., :1])
+    assert np.all(np.abs(mono - found) > 1e-3)
+
+
+@pytest.mark.parametrize(
+    "distance", [MultiScaleMel(RATE, WINDOWS, BINS, True), MultiScaleStft(WINDOWS)]
+)
+def test_equal_and_silent_sounds_have_no_infinite_slope(distance):
+    for sound in (REAL, jnp.zeros_like(REAL)):
+        values, pull = jax.vjp(lambda made: distance(None, made, sound), sound)  # noqa: B023
+        assert np.all(np.abs(values) < 0.1)
+        assert np.all(np.isfinite(pull(jnp.ones(3))[0]))
+
+
+def test_mistakes():
+    with pytest.raises(UserError, match="window of 20 samples: give a multiple of 8"):
+        stft(REAL, 20)
+    with pytest.raises(UserError, match="sound of 200 samples: a window of 1024 takes 256"):
+        stft(REAL, 1024)
+    with pytest.raises(ValueError, match="bins: give one number for each of the 2 windows"):
+        MultiScaleMel(RATE, WINDOWS, (5,))
