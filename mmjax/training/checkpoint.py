@@ -24,10 +24,10 @@ _TEMPORARY = "*.orbax-checkpoint-tmp*"
 class Checkpoints:
     """The checkpoints of a workdir: a folder per step, and its manifest beside it.
 
-    Saving returns once the arrays are copied. A thread goes on from there: it waits until the
-    folder has its name, reads every file once more for the manifest, and only then removes what is
-    older than the ``keep`` newest. (Orbax's own callback runs before the folder has its name, on
-    the first process alone.) An error of that thread surfaces at the next call.
+    Saving returns once the arrays are copied to the host. A thread goes on from there: it writes
+    them, reads every file once more for the manifest, and only then removes what is older than the
+    ``keep`` newest. (Orbax's own callback runs before the folder has its name, on the first process
+    alone.) An error of that thread surfaces at the next call.
     """
 
     def __init__(self, folder: pathlib.Path, keep: int):
@@ -49,10 +49,15 @@ class Checkpoints:
         folder = self._path(int(state.step))
         if folder.exists():
             return
-        with _one_line(folder):
-            manifest.begin(folder)
-            self._orbax.save(folder, args=ocp.args.StandardSave(_as_dict(state)))
-        self._finishing = self._thread.submit(self._finish, folder)
+        arrays = _as_dict(state)
+        if jax.process_count() == 1:
+            # Orbax copies too, but computes for 20 ms before it lets go.
+            arrays = jax.block_until_ready(_on_host(arrays))
+            self._finishing = self._thread.submit(self._write, folder, arrays)
+        else:
+            # Processes meet while Orbax begins, which must not happen beside a step of theirs.
+            self._begin(folder, arrays)
+            self._finishing = self._thread.submit(self._finish, folder)
 
     def raise_errors(self) -> None:
         """Raises what has gone wrong in saving until now; never waits."""
@@ -140,6 +145,15 @@ class Checkpoints:
 
         on_main("removal of checkpoints", drop)
 
+    def _write(self, folder: pathlib.Path, arrays: dict) -> None:
+        self._begin(folder, arrays)
+        self._finish(folder)
+
+    def _begin(self, folder: pathlib.Path, arrays: dict) -> None:
+        with _one_line(folder):
+            manifest.begin(folder)
+            self._orbax.save(folder, args=ocp.args.StandardSave(arrays))
+
     def _finish(self, folder: pathlib.Path) -> None:
         with _one_line(folder):
             self._orbax.wait_until_finished()
@@ -196,6 +210,12 @@ def _leaves(tree) -> dict[str, str]:
 
 def _as_dict(state: State) -> dict:
     return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+
+
+def _on_host(arrays: dict) -> dict:
+    """A copy in the memory of the host, sharded as before; the arrays may then be donated."""
+    where = jax.tree.map(lambda x: x.sharding.with_memory_kind("pinned_host"), arrays)
+    return jax.device_put(arrays, where, may_alias=False)
 
 
 def _on_device(leaf) -> jax.ShapeDtypeStruct:

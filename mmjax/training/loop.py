@@ -4,7 +4,6 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +18,7 @@ from mmjax.training.hooks import Hook, Hooks, finished
 from mmjax.training.interrupt import Interrupt
 from mmjax.training.placement import Placement, rows
 from mmjax.training.progress import Averages, Progress
+from mmjax.training.reduce import Packed
 from mmjax.training.state import State, abstract_batch
 from mmjax.training.system import System
 from mmjax.training.waits import Waits
@@ -148,7 +148,7 @@ class _Run:
         self.ledger.take_up(self.at)
         self.averages = Averages()
         self.progress = Progress(self.at, self.system.train.steps, self.system.data.batch_size)
-        self.pending: tuple[int, Any] | None = None
+        self.pending: tuple[int, Packed] | None = None
 
     def _put_down(self) -> None:
         self.batches.close()
@@ -198,7 +198,7 @@ class _Run:
 
     def _computes(self) -> bool:
         """Whether the device has not come to the end of the last step; asks, and does not wait."""
-        return self.pending is not None and not jax.tree.leaves(self.pending)[-1].is_ready()
+        return self.pending is not None and not self.pending[1].pairs.is_ready()
 
     def _flush(self) -> None:
         # Metrics up to this step are on disk before the checkpoint is, so that a run which goes
@@ -206,13 +206,13 @@ class _Run:
         previous, self.pending = self.pending, None
         self._digest(previous, flush=True)
 
-    def _digest(self, pending: tuple[int, Any] | None, *, flush: bool = False) -> None:
+    def _digest(self, pending: tuple[int, Packed] | None, *, flush: bool = False) -> None:
         """Takes in the metrics of one step, and writes a row if one is due."""
         if pending is None:
             return
         step, logged = pending
         with self._computing():
-            values = jax.device_get(logged)
+            values = logged.read()
         self.warm = True
         self.ledger.arrived(step)
         self.averages.add(values)

@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from mmjax.errors import UserError
 from mmjax.sharding.rules import MESH_AXES, shardings
+from mmjax.training.reduce import pack
 from mmjax.training.restore import declared_batch
 from mmjax.training.state import State, init
 from mmjax.training.step import make_step
@@ -63,9 +64,15 @@ class Placement:
         return dict.fromkeys(abstract_batch, self._rows)
 
     def jit_step(self) -> Callable[..., Any]:
-        """The compiled step (state, batch) -> (state, logged); the state is donated."""
+        """The compiled step (state, batch) -> (state, packed log); the state is donated."""
+        advance = make_step(self.system)
+
+        def step(state, batch):
+            state, logged = advance(state, batch)
+            return state, pack(logged)
+
         return jax.jit(
-            self.under_mesh(make_step(self.system)),
+            self.under_mesh(step),
             in_shardings=(self.state(self.abstract), self._rows),
             out_shardings=(self.state(self.abstract), self._whole),
             donate_argnums=0,

@@ -1,9 +1,11 @@
 """The one reducer: masked sums over masked counts, for every term of every objective."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mmjax.objectives.base import Term
 from mmjax.typing import Array, Float
@@ -13,6 +15,31 @@ TIME_BUCKETS = 4
 # Everything that is logged is a pair (sum, count), so that it averages exactly over devices,
 # accumulated parts, updates that were not due, and steps between two log lines.
 Logged = dict[str, tuple[Array, Array]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """What a step logs as one array: every array that comes to the host costs a round of its own.
+
+    Attributes:
+      pairs: sum and count of each name.
+      names: in the order of the pairs.
+    """
+
+    pairs: Float[Array, "names 2"]
+    names: tuple[str, ...] = dataclasses.field(metadata={"static": True})
+
+    def read(self) -> dict[str, tuple[float, float]]:
+        """The pairs by name, on the host; waits for the step."""
+        return dict(zip(self.names, map(tuple, np.asarray(self.pairs).tolist()), strict=True))
+
+
+def pack(logged: Logged) -> Packed:
+    """The pairs as one array; see :class:`Packed`."""
+    names = tuple(sorted(logged))
+    pairs = [jnp.stack(jnp.broadcast_arrays(*map(jnp.float32, logged[name]))) for name in names]
+    return Packed(jnp.stack(pairs), names)
 
 
 def reduce_terms(

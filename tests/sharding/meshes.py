@@ -20,6 +20,7 @@ from mmjax.training.compiles import Compiles
 from mmjax.training.optimiser import Schedule, Sgd
 from mmjax.training.placement import Placement
 from mmjax.training.system import System, build
+from tests.sharding.choices import Choices
 from tests.tiny import FOLDER
 
 STEPS = 5
@@ -45,13 +46,17 @@ LIMITS = {"initial": 0.0, "gradients": 1e-5, "losses": 1e-5, "parameters": 5e-5}
 
 
 class Run(NamedTuple):
-    """What a run leaves: parameters and gradients by path, losses of all updates by step."""
+    """What a run leaves: parameters and gradients by path, losses of all updates by step.
+
+    ``choices`` are what its quantisers chose.
+    """
 
     initial: Mapping[str, np.ndarray]
     gradients: Mapping[str, np.ndarray]
     losses: np.ndarray
     params: Mapping[str, np.ndarray]
     compiled: int
+    choices: Choices
 
 
 def descending(name: str, accumulate: int = 1, **network: Any) -> System:
@@ -87,28 +92,39 @@ def on(spec: MeshSpec, function: Callable[..., Any], where: Any = None) -> Calla
     return jax.jit(traced, in_shardings=NamedSharding(mesh, P()) if where is None else where)
 
 
-def run(system: System, spec: MeshSpec, nudge: float = 0.0) -> Run:
-    """A few steps on a mesh, from parameters that are first moved by a share of themselves."""
+def run(system: System, spec: MeshSpec, nudge: float = 0.0, given: Choices | None = None) -> Run:
+    """A few steps on a mesh.
+
+    Args:
+      system: what is trained.
+      spec: the mesh.
+      nudge: the parameters are first moved by this share of themselves.
+      given: choices that quantisers are given in place of their own.
+    """
     pipeline = make_pipeline(system)
     batches = [pipeline.batch(step) for step in range(STEPS)]
-    placement, compiles = placed(system, spec, batches[0]), Compiles()
-    state, step = placement.begin(), placement.jit_step()
-    initial, gradients, losses = by_path(state.params), {}, []
-    if nudge:
-        noise = np.random.default_rng(0).standard_normal
-        moved = {k: x * np.float32(1 + nudge * noise(x.shape)) for k, x in initial.items()}
-        state = jax.device_put(
-            state.replace(params=tree.unflatten(moved)), placement.state(placement.abstract)
-        )
-    for batch in batches:
-        state, logged = step(state, placement.put(batch))
-        losses.append([float(logged[f"loss/{name}/total"][0]) for name in system.updates])
-        if not gradients:
-            for name in system.updates:
-                gradients |= by_path(optax.tree.get(state.opt[name], "trace"))
-    return Run(
-        initial, gradients, np.array(losses), by_path(state.params), compiles.of("step")
-    )  # fmt: skip
+    choices = given or Choices()
+    with choices.give() if given else choices.keep():
+        placement, compiles = placed(system, spec, batches[0]), Compiles()
+        state, step = placement.begin(), placement.jit_step()
+        initial, gradients, losses = by_path(state.params), {}, []
+        if nudge:
+            noise = np.random.default_rng(0).standard_normal
+            moved = {k: x * np.float32(1 + nudge * noise(x.shape)) for k, x in initial.items()}
+            state = jax.device_put(
+                state.replace(params=tree.unflatten(moved)), placement.state(placement.abstract)
+            )
+        for number, batch in enumerate(batches):
+            choices.step = number
+            state, logged = step(state, placement.put(batch))
+            values = logged.read()
+            jax.effects_barrier()
+            losses.append([values[f"loss/{name}/total"][0] for name in system.updates])
+            if not gradients:
+                for name in system.updates:
+                    gradients |= by_path(optax.tree.get(state.opt[name], "trace"))
+    compiled = compiles.of("step")
+    return Run(initial, gradients, np.array(losses), by_path(state.params), compiled, choices)
 
 
 @functools.cache
@@ -128,11 +144,15 @@ def compared(mesh: str, name: str, **changes: Any) -> tuple[dict[str, float], in
     Where they are too large, with those that one device has from itself when its parameters are
     moved by their rounding, as ``rounding``: no order of sums can be held to less.
     """
-    found = run(descending(name, **changes), MESHES[mesh])
-    figures = apart(found, on_one_device(name, **changes))
+    expected = on_one_device(name, **changes)
+    given = expected.choices.again()
+    found = run(descending(name, **changes), MESHES[mesh], given=given)
+    figures = apart(found, expected)
+    if given.share is not None:
+        figures["other choices"] = given.share
     if beyond(figures):
         moved = on_one_device(name, nudge=ROUNDING, **changes)
-        figures["rounding"] = apart(moved, on_one_device(name, **changes))["gradients"]
+        figures["rounding"] = apart(moved, expected)["gradients"]
     return figures, found.compiled
 
 

@@ -10,7 +10,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = pathlib.Path(__file__).parent / "eight"
 CHECKS = (
-    "attention", "checkpoints", "convolutions", "planning", "rules", "transformers", "warm_start",
+    "attention", "checkpoints", "choices", "convolutions", "planning", "rules", "transformers",
+    "warm_start",
 )  # fmt: skip
 LIMIT = 1500  # seconds; on two busy cores the longest takes a third of that
 # Programs that run once are compiled without being optimised.

@@ -195,6 +195,7 @@ def test_a_disk_that_is_full_at_once_loses_no_earlier_step(opened, state, monkey
     monkeypatch.setattr(opened._orbax, "save", full)
     with pytest.raises(UserError, match="could not be saved .*No space left.*steps are intact"):
         opened.save(at_step(state, 2))
+        opened.wait()
     assert_same_bits(opened.restore_newest(abstract(state), print), at_step(state, 1))
 
 

@@ -40,7 +40,7 @@ def stepped(mesh, state, first, last):
     placement, step = compiled(mesh)
     for batch in batches()[first:last]:
         state, logged = step(state, placement.put(batch))
-    return state, float(logged["loss/all/total"][0])
+    return state, logged.read()["loss/all/total"][0]
 
 
 @pytest.fixture(scope="module")
