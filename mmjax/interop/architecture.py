@@ -17,6 +17,7 @@ TABLE = {
     "AutoencoderDC": "mmjax.interop.dc",
     "AutoencoderKL": "mmjax.interop.kl",
     "AutoencoderKLLTX2Audio": "mmjax.interop.ltx2_audio",
+    "AutoencoderKLLTX2Video": "mmjax.interop.ltx2_video",
     "AutoencoderKLTemporalDecoder": "mmjax.interop.temporal_decoder",
     "AutoencoderKLWan": "mmjax.interop.wan_vae",
     "AutoencoderOobleck": "mmjax.interop.oobleck",
