@@ -3,7 +3,8 @@
     python -m tests.full [CONFIG ...]
 
 The suite holds one config for each kind of block to the same, and a tenth of the others each day.
-Writes ``tests/full_result.json`` and a table, ``tests/full_result.md``; exits 1 if anything failed.
+Writes ``tests/full_result.json`` and a table, ``tests/full_result.md``, where the outcomes of other
+configs stay as they are; exits 1 if anything failed.
 """
 
 import os
@@ -24,6 +25,7 @@ from collections.abc import Callable, Sequence  # noqa: E402
 
 import jax  # noqa: E402
 
+from mmjax.files import write_text  # noqa: E402
 from mmjax.planning.process import plan  # noqa: E402
 from tests.sharding.meshes import MESHES, beyond, compared, on_one_device  # noqa: E402
 from tests.tiny import FOLDER, NAMES  # noqa: E402
@@ -40,6 +42,7 @@ class Outcome:
     figures: dict[str, float | int | str]
     wrong: str = ""
     seconds: float = 0.0
+    date: str = ""
 
 
 def trains_on(mesh: str, name: str) -> Outcome:
@@ -75,31 +78,37 @@ def check(kind: str, name: str) -> Outcome:
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
         outcome = Outcome(name, kind, {}, f"{type(error).__name__}: {first}"[:300])
-    return dataclasses.replace(outcome, seconds=round(time.perf_counter() - start, 1))
+    seconds = round(time.perf_counter() - start, 1)
+    return dataclasses.replace(outcome, seconds=seconds, date=f"{datetime.date.today()}")
 
 
-def write(outcomes: Sequence[Outcome], configs: str) -> None:
-    """Both forms of the result until now."""
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    facts = {"date": now, "jax": jax.__version__, "python": platform.python_version()}
-    facts |= {"machine": f"{os.cpu_count()} CPU cores", "configs": configs}
+def write(outcomes: Sequence[Outcome]) -> None:
+    """Both forms of the result, with the outcomes of other configs as they were."""
+    path, done = RESULT.with_suffix(".json"), {outcome.config for outcome in outcomes}
+    before = json.loads(path.read_text(encoding="utf-8"))["outcomes"] if path.exists() else []
+    kept = [Outcome(**row) for row in before if row["config"] in set(NAMES) - done]
+    outcomes = sorted([*kept, *outcomes], key=lambda outcome: outcome.config)
+    facts = {"jax": jax.__version__, "python": platform.python_version()}
+    facts |= {"machine": f"{os.cpu_count()} CPU cores"}
     rows = [dataclasses.asdict(outcome) for outcome in outcomes]
-    text = json.dumps({**facts, "outcomes": rows}, indent=1)
-    RESULT.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    write_text(path, json.dumps({**facts, "outcomes": rows}, indent=1) + "\n")
     lines = [
         "# Every config, checked", "",
         f"`python -m tests.full`, {', '.join(f'{k} {v}' for k, v in facts.items())}.", "",
         "Distances are relative, from the same run on one device, the largest of all parameters;",
         "`initial` counts parameters that differ in any bit before the first step. `rounding`, if",
         "given, is how far gradients move on one device when the parameters do by 2^-24 of",
-        "themselves: a system that amplifies rounding beyond the limits is held to that.", "",
-        "| config | check | figures | outcome |", "|---|---|---|---|",
+        "themselves: a system that amplifies rounding beyond the limits is held to that.",
+        "`other choices` is the share of a quantiser's codes that a mesh would choose otherwise.",
+        "",
+        "| config | check | date | figures | outcome |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for outcome in outcomes:
         shown = [f"{key} {_short(value)}" for key, value in outcome.figures.items()]
         state = f"**failed**: {outcome.wrong}" if outcome.wrong else "passed"
-        lines.append(f"| {outcome.config} | {outcome.check} | {', '.join(shown)} | {state} |")
-    RESULT.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        cells = outcome.config, outcome.check, outcome.date, ", ".join(shown), state
+        lines.append(f"| {' | '.join(cells)} |")
+    write_text(RESULT.with_suffix(".md"), "\n".join(lines) + "\n")
 
 
 def _short(value: float | int | str) -> str:
@@ -121,8 +130,7 @@ def main() -> int:
             line = f"[{number}/{len(names)}] {name}: {kind}: {wrong or 'passed'} ({seconds} s)"
             print(line, flush=True)
         on_one_device.cache_clear()
-        if set(names) == set(NAMES):
-            write(outcomes, f"{number} of {len(names)}")
+        write(outcomes)
     failed = sum(bool(outcome.wrong) for outcome in outcomes)
     print(f"{failed} of {len(outcomes)} failed")
     return bool(failed)

@@ -21,6 +21,7 @@ MESH_AXES: dict[str | None, tuple[str, ...]] = {
     "batch": ("slices", "data", "fsdp"),
     "tokens": ("context",),
     "width": ("fsdp",),
+    "width at rest": ("fsdp", "context"),
     "heads": ("tensor",),
     "hidden": ("tensor",),
     "vocabulary": ("tensor",),
@@ -39,6 +40,9 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"down/kernel", ("hidden", "width")),
     (r"table|embedding", ("vocabulary", "width")),
 )
+# What only the optimiser reads: devices that share an example's tokens hold parts of it, not copies
+# (Xu et al. 2004.13336). Parameters so cut would be multiplied by tokens that are cut too.
+AT_REST = r"(opt|ema)/.*"
 EXPERTS = r"experts/.*"  # the axis before those of the rule counts experts
 
 # Numbers in an array from which on it is worth cutting where no rule speaks of it.
@@ -61,31 +65,36 @@ def shardings(mesh: Mesh, abstract_tree: Tree) -> Tree:
 
 def spec(mesh: Mesh, path: str, shape: Sequence[int]) -> P:
     """How the array ``shape`` at ``path`` is cut."""
+    width = "width at rest" if re.match(AT_REST, path) else "width"
     for ending, axes in RULES:
         if not re.search(rf"(^|/)({ending})$", path):
             continue
         if re.search(rf"(^|/)({EXPERTS})$", path):
             axes = ("experts", *axes)
+        axes = tuple(width if axis == "width" else axis for axis in axes)
         if len(axes) <= len(shape):
             return divided(mesh, (None,) * (len(shape) - len(axes)) + axes, shape)
-    return _fallback(mesh, shape)
+    return _fallback(mesh, MESH_AXES[width], shape)
 
 
 def divided(mesh: Mesh | AbstractMesh, axes: Sequence[str | None], shape: Sequence[int]) -> P:
-    """The axes of the mesh for what an array's axes mean, where they divide them."""
-    names = []
-    for axis, size in zip(axes, shape, strict=True):
-        along = MESH_AXES[axis]
-        parts = math.prod(mesh.shape[name] for name in along)
-        names.append(along if parts > 1 and size % parts == 0 else None)
-    return P(*(name[0] if name and len(name) == 1 else name for name in names))
+    """The axes of the mesh for what an array's axes mean, as many as divide them."""
+    return P(*(_dividing(mesh, MESH_AXES[a], n) for a, n in zip(axes, shape, strict=True)))
 
 
-def _fallback(mesh: Mesh, shape: Sequence[int]) -> P:
+def _dividing(mesh: Mesh | AbstractMesh, names: Sequence[str], size: int):
+    """The longest beginning of ``names`` whose devices divide ``size``, as a part of a ``P``."""
+    names = [name for name in names if mesh.shape[name] > 1]
+    while size % math.prod(mesh.shape[name] for name in names):
+        names.pop()
+    return tuple(names) if len(names) > 1 else names[0] if names else None
+
+
+def _fallback(mesh: Mesh, names: Sequence[str], shape: Sequence[int]) -> P:
     """Large arrays by the longer of their last two axes; never by the layers of a stack."""
-    parts = mesh.shape["fsdp"]
-    cuttable = [i for i in range(len(shape))[-2:] if shape[i] % parts == 0]
-    if parts == 1 or math.prod(shape) < FLOOR or not cuttable:
+    if math.prod(shape) < FLOOR:
         return P()
-    longest = max(cuttable, key=lambda i: shape[i])
-    return P(*("fsdp" if i == longest else None for i in range(len(shape))))
+    for i in sorted(range(len(shape))[-2:], key=lambda i: -shape[i]):
+        if parts := _dividing(mesh, names, shape[i]):
+            return P(*(None,) * i, parts)
+    return P()
