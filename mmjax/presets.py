@@ -37,6 +37,26 @@ def picture_data(own: bool, side: int, batch_size: int) -> Mapping[str, Any]:
     return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
 
 
+def passages(own: bool, length: int, batch_size: int) -> Mapping[str, Any]:
+    """The ``data`` section: passages of ``own`` files in ``data/text``, or scikit-learn's prose.
+
+    ``length`` tokens hold ``length - 1`` characters and the end.
+    """
+    root = "data/text" if own else "package:sklearn.datasets.descr"
+    source = {"_target_": "mmjax.data.passages:Passages", "root": root, "size": length - 1}
+    return {
+        "train": source | {"split": "train"},
+        "evaluation": source | {"split": "test"},
+        "batch_size": batch_size,
+    }
+
+
+def adamw(schedule: Mapping[str, Any], **fields: Any) -> Mapping[str, Any]:
+    """The ``updates`` section of one AdamW for all parameters."""
+    optimiser = {"_target_": "mmjax.training.optimiser:AdamW", **fields, "schedule": schedule}
+    return {"all": {"optimiser": optimiser}}
+
+
 def reconstruction(config: ConfigDict, network: Mapping[str, Any], rate: float) -> None:
     """Sets network, objective and optimiser of latent diffusion's autoencoders (2112.10752)."""
     config.networks = {"autoencoder": network}
@@ -44,11 +64,4 @@ def reconstruction(config: ConfigDict, network: Mapping[str, Any], rate: float) 
         "_target_": "mmjax.objectives.reconstruction:Reconstruction",
         "error": "l1", "divergence": 1e-6,
     }  # fmt: skip
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW", "b1": 0.5, "b2": 0.9,
-                "schedule": {"peak": rate},
-            }
-        }
-    }  # fmt: skip
+    config.updates = adamw({"peak": rate}, b1=0.5, b2=0.9)

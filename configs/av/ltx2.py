@@ -20,6 +20,7 @@ Deviates: one attention over all three lanes for its self, text and audio-video 
 from ml_collections import ConfigDict
 
 from mmjax.data.bouncing_digits.captions import vocabulary
+from mmjax.presets import adamw
 
 VARIANTS = {
     # width, audio and text widths, depth, heads, rotary dims, text length, steps, batch
@@ -93,15 +94,8 @@ def get_config(variant: str = "full") -> ConfigDict:
         "_target_": "mmjax.samplers.ode:Euler", "steps": 2 if tiny else 40, "shift": 5.0,
         "guidance": {"text": {"scale": 3.0, "drop": ("text",)}},
     }  # fmt: skip
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW",
-                "weight_decay": 0.01, "clip": 1.0,
-                "schedule": {"peak": 1e-3 if tiny else 1e-4, "warmup": 2 if tiny else 1_000},
-            }
-        }
-    }  # fmt: skip
+    schedule = {"peak": 1e-3 if tiny else 1e-4, "warmup": 2 if tiny else 1_000}
+    config.updates = adamw(schedule, weight_decay=0.01, clip=1.0)
     config.data = {
         "train": _source("train", tiny), "evaluation": _source("test", tiny), "batch_size": batch,
     }  # fmt: skip

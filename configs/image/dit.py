@@ -16,6 +16,8 @@ Deviates: guidance acts on all latent channels, the published code's on three.
 
 from ml_collections import ConfigDict
 
+from mmjax.presets import adamw
+
 SIZES = {"S": (384, 12, 6), "B": (768, 12, 12), "L": (1024, 24, 16), "XL": (1152, 28, 16)}
 PUBLISHED = {
     # side, width, depth, heads, patch, steps, batch
@@ -81,14 +83,7 @@ def get_config(variant: str = "XL/2") -> ConfigDict:
         "_target_": "mmjax.samplers.ancestral:DDPM", "steps": 250 if variant != "tiny" else 2,
         "guidance": {"label": {"scale": 1.5, "drop": ("label",)}},
     }  # fmt: skip
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW",
-                "schedule": {"peak": 1e-4 if published else 1e-3},
-            }
-        }
-    }  # fmt: skip
+    config.updates = adamw({"peak": 1e-4 if published else 1e-3})
     config.data = {
         "train": _source("train", side, published),
         "evaluation": _source("test", side, published),

@@ -17,6 +17,7 @@ Deviates: bytes for byte pairs; two matrices of 5.25 D hidden channels in place 
 from ml_collections import ConfigDict
 
 from mmjax.codecs.words import Bytes
+from mmjax.presets import adamw, passages
 
 VARIANTS = {
     # width, depth, heads, key heads, length, steps, warm-up, batch, learning rate
@@ -61,25 +62,9 @@ def get_config(variant: str = "full") -> ConfigDict:
     }  # fmt: skip
     config.objective = {"_target_": "mmjax.objectives.joint:Joint"}
     config.sampler = {"_target_": "mmjax.samplers.autoregressive:Autoregressive", "top_p": 0.95}
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW",
-                "b2": 0.95, "weight_decay": 0.1, "clip": 1.0,
-                "schedule": {
-                    "peak": rate, "warmup": warmup, "decay": "cosine", "steps": steps,
-                    "final": 0.1,
-                },
-            }
-        }
-    }  # fmt: skip
-    root = "package:sklearn.datasets.descr" if tiny else "data/text"
-    source = {"_target_": "mmjax.data.passages:Passages", "root": root, "size": length - 1}
-    config.data = {
-        "train": source | {"split": "train"},
-        "evaluation": source | {"split": "test"},
-        "batch_size": batch,
-    }
+    schedule = {"peak": rate, "warmup": warmup, "decay": "cosine", "steps": steps, "final": 0.1}
+    config.updates = adamw(schedule, b2=0.95, weight_decay=0.1, clip=1.0)
+    config.data = passages(not tiny, length, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     config.evaluation = {"tasks": {"unconditional": {"want": ("text",)}}}
     config.mesh_presets = MESHES

@@ -19,6 +19,7 @@ Deviates: bytes for byte pairs, rotary for learned positions, an output layer of
 from ml_collections import ConfigDict
 
 from mmjax.codecs.words import Bytes
+from mmjax.presets import adamw, passages
 
 FULL = (768, 12, 12, 1_024, 300_000, 2_000, 512, 6e-4)
 VARIANTS = {
@@ -65,26 +66,9 @@ def get_config(variant: str = "full") -> ConfigDict:
     }  # fmt: skip
     config.objective = {"_target_": "mmjax.objectives.joint:Joint"}
     config.sampler = {"_target_": "mmjax.samplers.autoregressive:Autoregressive", "top_p": 0.95}
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW",
-                "b2": 0.95, "weight_decay": 0.1, "clip": 1.0,
-                "schedule": {
-                    "peak": rate, "warmup": warmup, "decay": "cosine", "steps": steps,
-                    "final": 0.1,
-                },
-            }
-        }
-    }  # fmt: skip
-    own = variant in ("full", "pieces")
-    root = "data/text" if own else "package:sklearn.datasets.descr"
-    source = {"_target_": "mmjax.data.passages:Passages", "root": root, "size": length - 1}
-    config.data = {
-        "train": source | {"split": "train"},
-        "evaluation": source | {"split": "test"},
-        "batch_size": batch,
-    }
+    schedule = {"peak": rate, "warmup": warmup, "decay": "cosine", "steps": steps, "final": 0.1}
+    config.updates = adamw(schedule, b2=0.95, weight_decay=0.1, clip=1.0)
+    config.data = passages(variant in ("full", "pieces"), length, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     config.evaluation = {"tasks": {"unconditional": {"want": ("text",)}}}
     return config

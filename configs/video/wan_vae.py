@@ -15,6 +15,8 @@ Deviates: no perceptual and no adversarial term, and one stage; the published tr
 
 from ml_collections import ConfigDict
 
+from mmjax.presets import adamw
+
 VARIANTS = {
     # width, decoder's, multipliers, blocks, latents, temporal, patch, residual
     "2.1": (96, 96, (1, 2, 4, 4), 2, 16, (False, True, True), 1, False),
@@ -58,14 +60,7 @@ def get_config(variant: str = "2.1") -> ConfigDict:
         "_target_": "mmjax.objectives.reconstruction:Reconstruction",
         "stream": "video", "error": "l1", "divergence": 1e-6,
     }  # fmt: skip
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW", "b1": 0.9, "b2": 0.99,
-                "schedule": {"peak": rate},
-            }
-        }
-    }  # fmt: skip
+    config.updates = adamw({"peak": rate}, b1=0.9, b2=0.99)
     config.data = {
         "train": _source(kind, "train", frames),
         "evaluation": _source(kind, "test", frames),

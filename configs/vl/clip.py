@@ -16,6 +16,7 @@ Deviates: the published sizes read text as bytes here, not as byte pairs.
 from ml_collections import ConfigDict
 
 from mmjax.data.digits import Digits
+from mmjax.presets import adamw
 
 PUBLISHED = {
     # patch, image (width, depth, heads), text (width, depth, heads), features, learning rate
@@ -77,18 +78,10 @@ def get_config(variant: str = "B/32") -> ConfigDict:
         }
     }  # fmt: skip
     config.objective = {"_target_": "mmjax.objectives.contrastive:Contrastive"}
-    config.updates = {
-        "all": {
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW",
-                "b2": 0.98, "eps": 1e-6, "weight_decay": 0.2,
-                "schedule": {
-                    "peak": rate, "warmup": min(2_000, steps // 4), "decay": "cosine",
-                    "steps": steps,
-                },
-            }
-        }
+    schedule = {
+        "peak": rate, "warmup": min(2_000, steps // 4), "decay": "cosine", "steps": steps,
     }  # fmt: skip
+    config.updates = adamw(schedule, b2=0.98, eps=1e-6, weight_decay=0.2)
     config.data = {
         "train": _source(published, "train", side),
         "evaluation": _source(published, "test", side),

@@ -2,7 +2,10 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mmjax.errors import UserError
@@ -117,3 +120,9 @@ def report_keys(wanted: set[str], found: set[str]) -> None:
             problems.append(f"{len(keys)} {kind} keys: {shown}{more}")
     if problems:
         raise UserError("state dict does not fit the model; " + "; ".join(problems))
+
+
+def smallest_picture(module: Any) -> tuple[jax.ShapeDtypeStruct]:
+    """The input of an image codec that has a level for each of ``module.widths``."""
+    side = 2 ** len(module.widths)
+    return (jax.ShapeDtypeStruct((1, side, side, module.channels), jnp.float32),)

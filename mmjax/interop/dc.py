@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from mmjax.codecs.dc import AutoencoderDC
 from mmjax.errors import UserError
 from mmjax.interop.architecture import Architecture, only
-from mmjax.interop.common import Weight, affine, scale_shift
+from mmjax.interop.common import Weight, affine, scale_shift, smallest_picture
 
 _MOMENTS = "batch_stats"
 _BLOCKS = {"ResBlock": False, "EfficientViTBlock": True}
@@ -162,11 +159,6 @@ def _efficient_vit(module: AutoencoderDC, public: str, path: str) -> list[Weight
     return weights + scale_shift(f"{gated}.norm", f"{ours}/norm")
 
 
-def _inputs(module: AutoencoderDC) -> tuple[jax.ShapeDtypeStruct]:
-    side = 2 ** len(module.widths)
-    return (jax.ShapeDtypeStruct((1, side, side, module.channels), jnp.float32),)
-
-
 ARCHITECTURES = {
     "AutoencoderDC": Architecture(
         "AutoencoderDC",
@@ -175,6 +167,6 @@ ARCHITECTURES = {
         build=_build,
         describe=_describe,
         weights=_weights,
-        inputs=_inputs,
+        inputs=smallest_picture,
     )
 }

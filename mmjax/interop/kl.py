@@ -4,15 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mmjax.codecs.kl import AutoencoderKL
 from mmjax.codecs.pyramid import Decoder, Encoder
 from mmjax.errors import UserError
 from mmjax.interop.architecture import Architecture
-from mmjax.interop.common import Weight, affine
+from mmjax.interop.common import Weight, affine, smallest_picture
 from mmjax.interop.pyramid import DIFFUSERS, diffusers_config, diffusers_fields, half_weights
 
 # Checkpoints older than diffusers 0.15 call the attention's projections by these names.
@@ -58,11 +56,6 @@ def _weights(module: AutoencoderKL) -> list[Weight]:
     return weights
 
 
-def _inputs(module: AutoencoderKL) -> tuple[jax.ShapeDtypeStruct]:
-    side = 2 ** len(module.widths)
-    return (jax.ShapeDtypeStruct((1, side, side, module.channels), jnp.float32),)
-
-
 ARCHITECTURES = {
     "AutoencoderKL": Architecture(
         "AutoencoderKL",
@@ -71,7 +64,7 @@ ARCHITECTURES = {
         build=_build,
         describe=_describe,
         weights=_weights,
-        inputs=_inputs,
+        inputs=smallest_picture,
         modernise=modernise,
     )
 }

@@ -7,15 +7,12 @@ reads the entries of the codebook at length 1.
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from mmjax.codecs.pyramid import Decoder, Encoder
 from mmjax.codecs.quantisers.nearest import Nearest
 from mmjax.codecs.vq import VQAutoencoder, VQEncoder
 from mmjax.errors import UserError
 from mmjax.interop.architecture import Architecture, only
-from mmjax.interop.common import Weight, affine
+from mmjax.interop.common import Weight, affine, smallest_picture
 from mmjax.interop.pyramid import (
     DIFFUSERS,
     TRANSFORMERS,
@@ -131,11 +128,6 @@ def _weights(module: VQEncoder, names: Names) -> list[Weight]:
     return weights
 
 
-def _inputs(module: VQEncoder) -> tuple[jax.ShapeDtypeStruct]:
-    side = 2 ** len(module.widths)
-    return (jax.ShapeDtypeStruct((1, side, side, module.channels), jnp.float32),)
-
-
 def _architecture(public, library, module, build, describe, names) -> Architecture:
     return Architecture(
         public,
@@ -144,7 +136,7 @@ def _architecture(public, library, module, build, describe, names) -> Architectu
         build=build,
         describe=describe,
         weights=lambda module: _weights(module, names),
-        inputs=_inputs,
+        inputs=smallest_picture,
     )
 
 
