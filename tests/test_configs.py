@@ -20,6 +20,8 @@ SIZES = {
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
     "image/gan": 3_576_704 + 2_765_568,
     "image/kl_vae": 83_653_863,
+    "image/vq_gan": 72_141_699 + 2_765_633,
+    "image/vq_gan:16384": 76_073_859 + 2_765_633,
     "quickstart": 3_515_616,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
     "video/wan_vae": 126_892_531,

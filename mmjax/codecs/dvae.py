@@ -53,7 +53,9 @@ class DVAEEncoder(nn.Module):
                 x = nn.max_pool(x, (2, 2), (2, 2))
         logits = nn.Conv(self.vocabulary, (1, 1), name="conv_out")(nn.relu(x))
         codes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        return Quantised(logits, jax.nn.one_hot(codes, self.vocabulary), codes, {})
+        return Quantised(
+            logits, jax.nn.one_hot(codes, self.vocabulary), codes, {}, vocabulary=self.vocabulary
+        )
 
 
 class _Block(nn.Module):

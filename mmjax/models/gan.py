@@ -9,15 +9,16 @@ import flax.linen as nn
 from mmjax.errors import UserError
 from mmjax.typing import Array, Float
 
-_INIT = nn.initializers.normal(0.02)  # section 4
+INIT = nn.initializers.normal(0.02)  # section 4
 _KERNEL = (4, 4)  # the paper's 5x5 leaves a checkerboard under stride 2; public ports use 4x4
 
 
-def _batch_norm(train: bool, name: str) -> nn.BatchNorm:
+def batch_norm(train: bool, name: str) -> nn.BatchNorm:
+    """Batch normalisation with running moments, its scale drawn about 1."""
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,
-        scale_init=lambda key, shape, dtype: 1.0 + _INIT(key, shape, dtype),
+        scale_init=lambda key, shape, dtype: 1.0 + INIT(key, shape, dtype),
         name=name,
     )
 
@@ -44,12 +45,12 @@ class Generator(nn.Module):
     ) -> Float[Array, "B H W C"]:
         """Images in [-1, 1] with sides of ``start * 2 ** len(widths)`` pixels."""
         side, width = self.start, self.widths[0]
-        x = nn.Dense(side * side * width, use_bias=False, kernel_init=_INIT, name="project")(noise)
+        x = nn.Dense(side * side * width, use_bias=False, kernel_init=INIT, name="project")(noise)
         x = x.reshape(-1, side, side, width)
         for level, width in enumerate((*self.widths[1:], self.channels)):
-            x = nn.relu(_batch_norm(train, f"norm_{level}")(x))
+            x = nn.relu(batch_norm(train, f"norm_{level}")(x))
             x = nn.ConvTranspose(
-                width, _KERNEL, (2, 2), use_bias=False, kernel_init=_INIT, name=f"up_{level}"
+                width, _KERNEL, (2, 2), use_bias=False, kernel_init=INIT, name=f"up_{level}"
             )(x)
         return nn.tanh(x)
 
@@ -82,10 +83,10 @@ class Discriminator(nn.Module):
         x = images
         for level, width in enumerate(self.widths):
             x = nn.Conv(
-                width, _KERNEL, (2, 2), use_bias=False, kernel_init=_INIT, name=f"down_{level}"
+                width, _KERNEL, (2, 2), use_bias=False, kernel_init=INIT, name=f"down_{level}"
             )(x)
-            x = x if level == 0 else _batch_norm(train, f"norm_{level}")(x)
+            x = x if level == 0 else batch_norm(train, f"norm_{level}")(x)
             x = nn.leaky_relu(x, 0.2)
-        return nn.Dense(1, use_bias=False, kernel_init=_INIT, name="logit")(
+        return nn.Dense(1, use_bias=False, kernel_init=INIT, name="logit")(
             x.reshape(x.shape[0], -1)
         )[:, 0]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from mmjax.errors import UserError
 from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.games import LOSSES, fool, judge_made, judge_real
 from mmjax.processes.base import check_choice
 from mmjax.rng import named
 from mmjax.streams import Stream, StreamSpec
@@ -30,7 +31,7 @@ class Adversarial:
       streams: the system's streams.
       stream: the one that is generated.
       noise: size of the generator's noise, drawn from the standard normal.
-      loss: ``"non_saturating"`` (ibid., section 3) or ``"hinge"`` (Lim & Ye 2017, 1705.02894).
+      loss: of both players, see :mod:`mmjax.objectives.games`.
       r1: weight gamma of the gradient penalty ``gamma / 2 |grad D(real)|^2`` (Mescheder et al.
         2018, eq. 9); 0 for none.
       r1_every: steps between two penalties, each then weighed so much more (lazy regularisation;
@@ -46,7 +47,7 @@ class Adversarial:
     whole_batch = False
 
     def __post_init__(self):
-        check_choice("Adversarial", "loss", self.loss, ("non_saturating", "hinge"))
+        check_choice("Adversarial", "loss", self.loss, LOSSES)
         check_choice("Adversarial", "stream", self.stream, tuple(self.streams))
 
     def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
@@ -73,7 +74,7 @@ class Adversarial:
         made, moments = ctx.apply("generator", noise, train=True, mutable=[STATISTICS])
         if update == "generator":
             logits, _ = ctx.apply("discriminator", made, train=True, mutable=[STATISTICS])
-            return {"generator": Term(self._fool(logits))}, Aux(mutable={"generator": moments})
+            return {"generator": Term(fool(self.loss, logits))}, Aux(mutable={"generator": moments})
         return self._discriminator_terms(ctx, batch["real"], jax.lax.stop_gradient(made))
 
     def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
@@ -90,8 +91,8 @@ class Adversarial:
         ctx = dataclasses.replace(ctx, mutable={**ctx.mutable, "discriminator": moments})
         made_logits, moments = self._judge(ctx, made)
         terms = {
-            "real": Term(self._penalise(-real_logits)),
-            "made": Term(self._penalise(made_logits)),
+            "real": Term(judge_real(self.loss, real_logits)),
+            "made": Term(judge_made(self.loss, made_logits)),
         }
         if self.r1:
             terms["r1"] = Term(self._lazy_r1(ctx, real), weight=0.5 * self.r1)
@@ -109,14 +110,6 @@ class Adversarial:
 
         due = jnp.asarray(ctx.step) % self.r1_every == 0
         return jax.lax.cond(due, squares, lambda real: jnp.zeros(len(real)), real)
-
-    def _penalise(self, wrong: Float[Array, " B"]) -> Float[Array, " B"]:
-        """The discriminator's loss for logits that lean by ``wrong`` to the wrong side."""
-        return jax.nn.softplus(wrong) if self.loss == "non_saturating" else jax.nn.relu(1.0 + wrong)
-
-    def _fool(self, logits: Float[Array, " B"]) -> Float[Array, " B"]:
-        """The generator's loss for the logits of what it made."""
-        return jax.nn.softplus(-logits) if self.loss == "non_saturating" else -logits
 
     def _noise(self, key: PRNGKeyArray, batch: int) -> Float[Array, "B Z"]:
         return jax.random.normal(key, (batch, self.noise))

@@ -143,8 +143,9 @@ class Encodec(nn.Module):
             scales.append(scale)
         found = self.quantiser(jnp.concatenate(features, axis=1), train=train)
         return Scaled(
-            found.mean, found.values, found.codes, found.losses, jnp.concatenate(scales, axis=1)
-        )
+            found.mean, found.values, found.codes, found.losses, jnp.concatenate(scales, axis=1),
+            vocabulary=self.vocabulary,
+        )  # fmt: skip
 
     def decode(
         self,

@@ -1,5 +1,6 @@
 """Mimi: speech to slow rows of codes, the first for content, by convolutions and transformers."""
 
+import dataclasses
 import functools
 import math
 
@@ -117,7 +118,8 @@ class Mimi(nn.Module):
         content, rest = self.content(x, train=train), self.sound(x, train=train)
         losses = {name: loss + rest.losses[name] for name, loss in content.losses.items()}
         codes = jnp.concatenate([content.codes, rest.codes], axis=-1)
-        return Quantised(x, content.values + rest.values, codes, losses)
+        values = content.values + rest.values
+        return Quantised(x, values, codes, losses, vocabulary=self.vocabulary)
 
     def decode(self, codes: Int[Array, "B N Q"] | Float[Array, "B N D"]) -> Float[Array, "B L C"]:
         """Waveforms from codes (of the first levels, if not all) or from vectors."""
@@ -160,7 +162,7 @@ class Projected(nn.Module):
     def __call__(self, x: Float[Array, "B N D"], *, train: bool = False) -> Quantised:
         """Quantises."""
         found = self.quantiser(self.project(x), train=train)
-        return Quantised(x, self.unproject(found.values), found.codes, found.losses)
+        return dataclasses.replace(found, mean=x, values=self.unproject(found.values))
 
     def lookup(self, codes: Int[Array, "B N Q"]) -> Float[Array, "B N D"]:
         """The vectors of these codes."""

@@ -1,4 +1,4 @@
-"""What quantisers share: their result, distances, gradients past a choice.
+"""What quantisers share: their result, distances, gradients past a choice, the use of codes.
 
 A quantiser is a Linen module ``(x, *, train=False, mask=None) -> Quantised`` with a method
 ``lookup(codes) -> vectors``. ``x`` is ``[*P, D]``, ``mask`` ``[*P]`` says which vectors train it.
@@ -6,10 +6,12 @@ A quantiser is a Linen module ``(x, *, train=False, mask=None) -> Quantised`` wi
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from mmjax.errors import UserError
 from mmjax.tree import pytree
 from mmjax.typing import Array, Float, Int
 
@@ -22,14 +24,32 @@ class Quantised:
     Attributes:
       mean: ``[*P, D]``, the encoder's vectors as they came.
       values: what a decoder reads; in the gradient they stand for ``mean`` (Bengio et al. 2013).
-      codes: ``[*P]`` or, for several codebooks, ``[*P, Q]``.
+      codes: ``[*P]`` or, for several codebooks, ``[*P, Q]``; -1 where a codebook is left out.
       losses: per vector ``[*P]`` or one number, unweighted, by name.
+      vocabulary: how many codes each codebook has.
     """
 
     mean: Float[Array, "*P D"]
     values: Float[Array, "*P E"]
     codes: Int[Array, "..."]
     losses: Mapping[str, Float[Array, "..."]]
+    vocabulary: int = dataclasses.field(kw_only=True, metadata={"static": True})
+
+    def use(self) -> dict[str, Float[Array, ""]]:
+        """The ``perplexity`` of the codes, or its mean over codebooks, to log."""
+        several = self.codes.ndim == self.mean.ndim
+        rows = self.codes.reshape(-1, self.codes.shape[-1] if several else 1)
+        found = jax.vmap(perplexity, (1, None))(rows, self.vocabulary)
+        return {"perplexity": jnp.mean(found)}
+
+
+def check_size(quantiser: Any, x: Float[Array, "*P D"], size: int) -> None:
+    """Raises UserError unless vectors have ``size`` numbers, one for each digit of a code."""
+    if x.shape[-1] != size:
+        raise UserError(
+            f"{type(quantiser).__name__}: codes of {size} digits are made of vectors of {size} "
+            f"numbers, not {x.shape[-1]}; give the codec size={size}"
+        )
 
 
 def straight_through(x: Float[Array, "*P D"], quantised: Float[Array, "*P D"]):
@@ -64,3 +84,12 @@ def distance_losses(
 
     frozen = jax.lax.stop_gradient
     return {"commitment": error(x, frozen(quantised)), "codebook": error(frozen(x), quantised)}
+
+
+def perplexity(codes: Int[Array, "N"], vocabulary: int) -> Float[Array, ""]:
+    """``exp`` of the entropy of the codes' shares: how many are in even use; those below 0 do not
+    count (van den Oord et al. 2017, section 4).
+    """
+    counts = jnp.zeros(vocabulary).at[codes].add((codes >= 0).astype(jnp.float32))
+    shares = counts / jnp.maximum(jnp.sum(counts), 1.0)
+    return jnp.exp(-jnp.sum(jax.scipy.special.xlogy(shares, shares)))

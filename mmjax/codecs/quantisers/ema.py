@@ -59,7 +59,7 @@ class MovingAverage(nn.Module):
             rows = jax.lax.stop_gradient(x).reshape(-1, self.size)
             kept = jnp.ones(len(rows)) if mask is None else mask.reshape(-1).astype(jnp.float32)
             self._follow(rows, codes.reshape(-1), kept)
-        return Quantised(x, straight_through(x, found), codes, losses)
+        return Quantised(x, straight_through(x, found), codes, losses, vocabulary=self.vocabulary)
 
     def lookup(self, codes: Int[Array, "*P"]) -> Float[Array, "*P D"]:
         """The vectors of these codes."""

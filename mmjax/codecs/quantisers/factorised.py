@@ -49,7 +49,8 @@ class Factorised(nn.Module):
         codes = nearest(unit(inner), unit(self.codebook))
         inner, found = unit(inner) if self.unit else inner, self._entries(codes)
         values = self.unproject(straight_through(inner, found))
-        return Quantised(x, values, codes, distance_losses(inner, found))
+        losses = distance_losses(inner, found)
+        return Quantised(x, values, codes, losses, vocabulary=self.vocabulary)
 
     def lookup(self, codes: Int[Array, "*P"]) -> Float[Array, "*P D"]:
         """The vectors of these codes."""

@@ -45,7 +45,9 @@ class Nearest(nn.Module):
         """Quantises; ``train`` and ``mask`` change nothing, for the losses are per vector."""
         codes = nearest(x, self.codebook)
         losses = distance_losses(x, jnp.take(self.codebook, codes, axis=0))
-        return Quantised(x, straight_through(x, self.lookup(codes)), codes, losses)
+        return Quantised(
+            x, straight_through(x, self.lookup(codes)), codes, losses, vocabulary=self.vocabulary
+        )
 
     def lookup(self, codes: Int[Array, "*P"]) -> Float[Array, "*P D"]:
         """The vectors of these codes."""

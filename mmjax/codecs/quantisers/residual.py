@@ -73,7 +73,7 @@ class Residual(nn.Module):
                 losses[name] = losses.get(name, 0.0) + jnp.where(used, loss, 0.0)
         if not self.chained:
             values = straight_through(x, values)
-        return Quantised(x, values, jnp.stack(codes, axis=-1), losses)
+        return Quantised(x, values, jnp.stack(codes, axis=-1), losses, vocabulary=found.vocabulary)
 
     def lookup(self, codes: Int[Array, "*P Q"]) -> Float[Array, "*P D"]:
         """The sums of the levels' vectors; code -1 and levels that are not there add nothing."""

@@ -1,0 +1,64 @@
+"""How far a reconstruction is from what it should be: the parts of a codec's loss."""
+
+import dataclasses
+from typing import Protocol, runtime_checkable
+
+import jax.numpy as jnp
+
+from mmjax.objectives.base import Context
+from mmjax.typing import Array, Float
+
+
+@runtime_checkable
+class Error(Protocol):
+    """A differentiable distance, unreduced.
+
+    Attributes:
+      weight: factor of its mean in the loss.
+    """
+
+    weight: float
+
+    def inputs(self, values: Array) -> dict[str, tuple]:
+        """The networks that it needs, each with arguments to initialise it."""
+
+    def __call__(self, ctx: Context, made: Array, real: Array) -> Float[Array, "B ..."]:
+        """The distance of ``made`` from ``real``, which have one shape."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Absolute:
+    """The absolute difference of each value.
+
+    Attributes:
+      weight: factor of its mean in the loss.
+    """
+
+    weight: float = 1.0
+
+    def inputs(self, values: Array) -> dict[str, tuple]:
+        """No network."""
+        return {}
+
+    def __call__(self, ctx: Context, made: Array, real: Array) -> Float[Array, "B ..."]:
+        """``|made - real|``."""
+        return jnp.abs(made - real)
+
+
+@dataclasses.dataclass(frozen=True)
+class Squared:
+    """The squared difference of each value.
+
+    Attributes:
+      weight: factor of its mean in the loss.
+    """
+
+    weight: float = 1.0
+
+    def inputs(self, values: Array) -> dict[str, tuple]:
+        """No network."""
+        return {}
+
+    def __call__(self, ctx: Context, made: Array, real: Array) -> Float[Array, "B ..."]:
+        """``(made - real) ** 2``."""
+        return jnp.square(made - real)
