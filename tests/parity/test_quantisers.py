@@ -9,6 +9,9 @@ import pytest
 
 from mmjax.codecs.quantisers.ema import MovingAverage
 from mmjax.codecs.quantisers.factorised import Factorised
+from mmjax.codecs.quantisers.finite_scalar import FiniteScalar
+from mmjax.codecs.quantisers.gumbel import Gumbel
+from mmjax.codecs.quantisers.lookup_free import LookupFree
 from mmjax.codecs.quantisers.nearest import Nearest
 from mmjax.codecs.quantisers.residual import Residual
 from tests.parity.conftest import _reference
@@ -133,3 +136,69 @@ def test_residual_levels_with_dropout(library, pull, seed):
     np.testing.assert_allclose(found.losses["commitment"].mean(), loss.sum().item(), rtol=1e-4)
     for name, layer in zip(sorted(state), theirs.layers, strict=True):
         np.testing.assert_allclose(new["codebook"][name]["vectors"], book_of(layer), atol=1e-4)
+
+
+@pytest.mark.parametrize("levels", [(8, 5, 5, 5, 3, 4), (3, 4, 5, 6, 7, 8)])
+def test_finite_scalars(library, pull, levels):
+    theirs, ours = library.FSQ(list(levels)), FiniteScalar(levels)
+    x = pull(2.0 * BATCHES[0])
+    values, codes = theirs(x)
+    values.square().sum().backward()
+
+    def total(x):
+        found = ours.apply({}, x)
+        return jnp.sum(jnp.square(found.values)), found
+
+    slope, found = jax.grad(total, has_aux=True)(jnp.asarray(2.0 * BATCHES[0]))
+    np.testing.assert_array_equal(found.codes, codes.numpy())
+    np.testing.assert_allclose(found.values, values.detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(slope, x.grad.numpy(), atol=1e-4)
+    assert len(np.unique(codes)) >= 8
+
+
+def test_signs(library, pull):
+    theirs = library.LFQ(
+        codebook_size=2**6, entropy_loss_weight=1.0, commitment_loss_weight=1.0
+    ).train()
+    # Mild logits, or the soft choice is hard and its entropy 0.
+    x = pull(BATCHES[0])
+    (values, codes, _), parts = theirs(x, inv_temperature=0.5, return_loss_breakdown=True)
+    (parts.per_sample_entropy - parts.batch_entropy + parts.commitment).backward()
+    ours = LookupFree(6, sharpness=0.5)
+
+    def total(x):
+        found = ours.apply({}, x, train=True)
+        return sum(loss.mean() for loss in found.losses.values()), found
+
+    slope, found = jax.grad(total, has_aux=True)(jnp.asarray(BATCHES[0]))
+    np.testing.assert_array_equal(found.codes, codes.numpy())
+    np.testing.assert_allclose(found.values, values.detach().numpy(), atol=1e-5)
+    for name, expected in (
+        ("entropy", parts.per_sample_entropy),
+        ("diversity", -parts.batch_entropy),
+        ("commitment", parts.commitment),
+    ):
+        np.testing.assert_allclose(found.losses[name].mean(), expected.item(), rtol=1e-4)
+    np.testing.assert_allclose(slope, x.grad.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_relaxed_choices(torch, pull, monkeypatch, hard):
+    """Against PyTorch's own ``gumbel_softmax``, given the same noise."""
+    ours, rngs = Gumbel(6, 3, temperature=0.7, hard=hard), {"codes": jax.random.key(5)}
+    key = ours.apply({}, rngs=rngs, method=lambda module: module.make_rng("codes"))
+    noise = np.asarray(jax.random.gumbel(key, BATCHES[0].shape))
+    book = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+
+    def found(x):
+        result = ours.apply({"params": {"codebook": book}}, x, train=True, rngs=rngs)
+        return jnp.sum(result.values**3), result
+
+    slope, result = jax.grad(found, has_aux=True)(jnp.asarray(BATCHES[0]))
+    drawn = torch.from_numpy(np.exp(-noise))
+    monkeypatch.setattr(torch.Tensor, "exponential_", lambda self: drawn)
+    x = pull(BATCHES[0])
+    values = torch.nn.functional.gumbel_softmax(x, 0.7, hard=hard) @ torch.from_numpy(book)
+    (values**3).sum().backward()
+    np.testing.assert_allclose(result.values, values.detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(slope, x.grad.numpy(), atol=1e-4)

@@ -1,14 +1,19 @@
-"""Quantisers against their equations in NumPy: restarts, dropped levels."""
+"""Quantisers against their equations in NumPy: restarts, relaxed choices, dropped levels, use."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmjax.codecs.quantisers.base import perplexity
 from mmjax.codecs.quantisers.ema import MovingAverage
 from mmjax.codecs.quantisers.factorised import Factorised
+from mmjax.codecs.quantisers.finite_scalar import FiniteScalar
+from mmjax.codecs.quantisers.gumbel import Gumbel
+from mmjax.codecs.quantisers.lookup_free import LookupFree
 from mmjax.codecs.quantisers.nearest import Nearest
 from mmjax.codecs.quantisers.residual import Residual
+from mmjax.errors import UserError
 
 X = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
 MODULES = {
@@ -17,6 +22,8 @@ MODULES = {
     "moving average": MovingAverage(8, 3),
     "factorised": Factorised(8, 2, 3),
     "residual": Residual(Nearest(8, 3), 2),
+    "finite scalar": FiniteScalar((3, 5, 4)),
+    "lookup free": LookupFree(3),
 }
 
 
@@ -34,7 +41,7 @@ def test_codes_give_the_values_back_and_the_gradient_passes(name):
     np.testing.assert_allclose(found.values, again, atol=1e-5)
     assert found.codes.shape[:2] == (4, 5) and found.codes.dtype == jnp.int32
     slope = jax.grad(lambda x: jnp.sum(module.apply(variables, x).values * (1 + X)))(jnp.asarray(X))
-    if name == "factorised":
+    if name in ("factorised", "finite scalar"):
         assert np.any(slope)
     else:
         np.testing.assert_allclose(slope, 1 + X, atol=1e-5)
@@ -83,3 +90,35 @@ def test_dropped_levels_are_per_example_and_add_nothing():
     first = module.apply(variables, found.codes[..., :1], method="lookup")
     only = kept[:, 0] == 1
     np.testing.assert_allclose(found.values[only], first[only], atol=1e-5)
+
+
+def test_a_hard_choice_is_a_draw_by_the_logits():
+    logits = np.asarray([0.5, -1.0, 1.0], np.float32)
+    many = jnp.broadcast_to(logits, (20_000, 3))
+    module = Gumbel(3, 2, temperature=3.0, hard=True)
+    variables = start(module)
+    found = module.apply(variables, many, train=True, rngs={"codes": jax.random.key(5)})
+    book = variables["params"]["codebook"]
+    np.testing.assert_allclose(found.values, book[found.codes], atol=1e-5)
+    chances = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(np.bincount(found.codes) / 20_000, chances, atol=0.02)
+    divergence = (chances * np.log(3 * chances)).sum()
+    np.testing.assert_allclose(found.losses["uniform"], divergence, atol=1e-5)
+    np.testing.assert_array_equal(module.apply(variables, many).codes, 2)
+
+
+def test_the_use_of_codebooks():
+    assert perplexity(jnp.asarray([0, 0, 1, 1, 2, 2, -1]), 8) == pytest.approx(3.0, rel=1e-5)
+    module = Residual(Nearest(8, 3), 2)
+    found = module.apply(start(module), jnp.asarray(X), kept=jnp.asarray([1, 1, 2, 2]))
+    first = [
+        perplexity(found.codes[..., 0].ravel(), 8),
+        perplexity(found.codes[2:, :, 1].ravel(), 8),
+    ]
+    assert found.use()["perplexity"] == pytest.approx(np.mean(first), rel=1e-5)
+
+
+@pytest.mark.parametrize("module", [FiniteScalar((3, 5)), LookupFree(2)])
+def test_vectors_of_another_length_are_refused(module):
+    with pytest.raises(UserError, match="codes of 2 digits .* not 3; give the codec size=2"):
+        module.apply({}, jnp.asarray(X))
