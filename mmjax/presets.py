@@ -25,6 +25,29 @@ def pictures(name: str, side: int, channels: int) -> ConfigDict:
     return config
 
 
+def labelled_digits(name: str, side: int, batch_size: int, likelihood: str) -> ConfigDict:
+    """The beginning of a config of two streams: handwritten digits in [0, 1] and their labels.
+
+    The process of each is a likelihood, that of the pictures of the family ``likelihood``.
+    """
+    config = pictures(name, side, channels=1)
+    config.modalities["label"] = {"_target_": "mmjax.modalities.label:Label", "classes": 10}
+    config.codecs["pixels"].update(low=0.0, high=1.0)
+    target = "mmjax.processes.likelihood:Likelihood"
+    config.streams = {
+        "image": {
+            "order": 0, "modality": "image", "codec": "pixels",
+            "process": {"_target_": target, "family": likelihood},
+        },
+        "label": {
+            "order": 1, "modality": "label",
+            "process": {"_target_": target, "family": "categorical"},
+        },
+    }  # fmt: skip
+    config.data = picture_data(False, side, batch_size)
+    return config
+
+
 def picture_data(own: bool, side: int, batch_size: int) -> Mapping[str, Any]:
     """The ``data`` section: ``own`` pictures in ``data/images``, or scikit-learn's handwriting."""
 

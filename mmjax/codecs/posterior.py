@@ -1,6 +1,7 @@
 """What an encoder says about the latents of its input."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +28,37 @@ class DiagonalNormal:
         noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
         return self.mean + jnp.exp(0.5 * self.logvar) * noise
 
-    def divergence(self) -> Float[Array, "B *grid Z"]:
-        """KL divergence from the standard normal, per coordinate (ibid., appendix B)."""
-        return 0.5 * (jnp.square(self.mean) + jnp.exp(self.logvar) - 1.0 - self.logvar)
+    def draw(self, key: PRNGKeyArray, count: int) -> Float[Array, "K B *grid Z"]:
+        """``count`` samples of each distribution."""
+        noise = jax.random.normal(key, (count, *self.mean.shape), self.mean.dtype)
+        return self.mean + jnp.exp(0.5 * self.logvar) * noise
+
+    def log_density(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The log density at ``values``, per coordinate, in nats."""
+        square = jnp.square(values - self.mean) * jnp.exp(-self.logvar)
+        return -0.5 * (square + self.logvar + math.log(2.0 * math.pi))
+
+    def divergence(self, other: "DiagonalNormal | None" = None) -> Float[Array, "B *grid Z"]:
+        """KL divergence from ``other`` or the standard normal, per coordinate, in nats.
+
+        Kingma & Welling 2013, appendix B, where both may have any mean and variance.
+        """
+        if other is None:
+            return 0.5 * (jnp.square(self.mean) + jnp.exp(self.logvar) - 1.0 - self.logvar)
+        ratio, shift = self.logvar - other.logvar, jnp.square(self.mean - other.mean)
+        return 0.5 * (shift * jnp.exp(-other.logvar) + jnp.exp(ratio) - 1.0 - ratio)
+
+    def product(self, *others: "DiagonalNormal") -> "DiagonalNormal":
+        """The normalised product of the densities and of a standard normal.
+
+        A product of experts with the prior among them (Wu & Goodman 2018, 1802.05335, section 2.2):
+        precisions add up, means are averaged by them.
+        """
+        experts = (self, *others)
+        precisions = [jnp.exp(-expert.logvar) for expert in experts]
+        total = 1.0 + sum(precisions)
+        weighed = sum(p * expert.mean for p, expert in zip(precisions, experts, strict=True))
+        return DiagonalNormal(weighed / total, -jnp.log(total))
 
 
 @pytree

@@ -40,6 +40,15 @@ def test_a_language_model_writes_text(trained, tmp_path):
     assert (out / "000.txt").read_bytes()
 
 
+def test_a_multimodal_autoencoder_fills_in_what_is_missing(trained, tmp_path):
+    run, out = trained("multimodal/mvae"), tmp_path / "out"
+    assert main(["sample", "--workdir", str(run), "--given", "label=3", "--out", str(out)]) == 0
+    with Image.open(out / "000.png") as picture:
+        assert picture.size == (8, 8)
+    facts = json.loads((out / "000.json").read_text())
+    assert facts["given"] == {"label": "3"} and facts["want"] == ["image"]
+
+
 @pytest.mark.parametrize(
     ("name", "stream", "message"),
     [

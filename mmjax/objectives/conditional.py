@@ -1,0 +1,86 @@
+"""A variational autoencoder of one stream under another, whose prior knows the condition too."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+
+from mmjax.errors import UserError
+from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.processes.base import check_choice
+from mmjax.processes.likelihood import Likelihood
+from mmjax.rng import named
+from mmjax.streams import Stream, StreamSpec
+from mmjax.typing import Batch, PRNGKeyArray
+
+
+@dataclasses.dataclass(frozen=True)
+class ConditionalVariational:
+    """The conditional variational autoencoder (Sohn et al. 2015, eq. 4).
+
+    The network has ``encode(values, condition) -> posterior``, ``prior(condition) -> posterior``
+    and ``decode(latents, condition) -> predictions``; the stream's process is the likelihood of its
+    values around these.
+
+    Attributes:
+      streams: the system's streams.
+      stream: the one that is modelled.
+      condition: the one it is modelled under.
+      network: the autoencoder's name.
+    """
+
+    streams: Mapping[str, StreamSpec]
+    stream: str = "image"
+    condition: str = "label"
+    network: str = "autoencoder"
+    whole_batch = False
+
+    def __post_init__(self):
+        for field in ("stream", "condition"):
+            check_choice("ConditionalVariational", field, getattr(self, field), tuple(self.streams))
+        if not isinstance(self.streams[self.stream].process, Likelihood):
+            raise UserError(f"config.streams.{self.stream}.process: must be a Likelihood here")
+
+    def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
+        """The clean values of stream and condition."""
+        found = self.prepare(None, batch, key)
+        return {self.network: (found["stream"].values, found["condition"].values)}
+
+    def init_state(self, batch: Batch) -> None:
+        """None: the objective keeps no state."""
+
+    def prepare(self, ctx: Context | None, batch: Batch, key: PRNGKeyArray) -> Batch:
+        """The stream and the condition, encoded by their codecs."""
+        return {
+            field: self.streams[getattr(self, field)].encode(batch)
+            for field in ("stream", "condition")
+        }
+
+    def terms(
+        self, ctx: Context, batch: Batch, key: PRNGKeyArray, update: str
+    ) -> tuple[dict[str, Term], Aux]:
+        """``-log p`` of the stream and the divergence of posterior from prior, in nats."""
+        stream, condition = batch["stream"], batch["condition"].values
+        posterior = ctx.apply(self.network, stream.values, condition, method="encode")
+        prior = ctx.apply(self.network, condition, method="prior")
+        latents = posterior.sample(named(key, "posterior"))
+        predicted = ctx.apply(self.network, latents, condition, method="decode")
+        losses = self.streams[self.stream].process.loss(predicted, stream.values, stream.time)
+        return {
+            self.stream: Term(jnp.sum(losses, axis=tuple(range(1, losses.ndim)))),
+            "divergence": Term(jnp.sum(posterior.divergence(prior), axis=-1)),
+        }, Aux()
+
+    def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
+        """The likeliest stream under latents drawn from the condition's prior.
+
+        Raises:
+          UserError: the condition is not given, or something else is wanted.
+        """
+        if set(request.given) != {self.condition} or request.want != (self.stream,):
+            raise UserError(f"this model makes {self.stream!r}; give it {self.condition!r} alone")
+        condition, spec = request.given[self.condition].values, self.streams[self.stream]
+        prior = ctx.apply(self.network, condition, method="prior")
+        latents = prior.sample(named(key, "prior"))
+        predicted = ctx.apply(self.network, latents, condition, method="decode")
+        return {self.stream: spec.make(spec.process.mode(predicted))}

@@ -1,0 +1,66 @@
+"""What a decoder gives in one go, and how far the data may lie from it."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mmjax.processes.base import check_choice
+from mmjax.streams import Stream
+from mmjax.typing import Array, Float, PRNGKeyArray
+
+FAMILIES = ("normal", "laplace", "bernoulli", "categorical")
+
+
+@dataclasses.dataclass(frozen=True)
+class Likelihood:
+    """The distribution p(x | z) of a stream's values around a network's output.
+
+    The stream is never corrupted: latents that stand for all of it are decoded at once.
+
+    Attributes:
+      family: ``"normal"`` or ``"laplace"`` around the output; ``"bernoulli"`` for values from 0 to
+        1 whose logits the output is; ``"categorical"`` for codes, from logits over the vocabulary.
+      scale: standard deviation of the normal, diversity of the Laplace distribution.
+    """
+
+    family: str
+    scale: float = 1.0
+
+    generative: ClassVar[bool] = True
+    continuous: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_choice("Likelihood", "family", self.family, FAMILIES)
+        if self.scale <= 0.0:
+            raise ValueError(f"Likelihood.scale must be above 0, not {self.scale}")
+
+    def observe(self, clean: Stream) -> Stream:
+        """The stream itself."""
+        return clean
+
+    def corrupt(self, key: PRNGKeyArray, clean: Stream, time: Array) -> tuple[Stream, Array]:
+        """The stream itself, and its values as target."""
+        return clean, clean.values
+
+    def loss(self, prediction: Array, target: Array, time: Array) -> Float[Array, "B *grid"]:
+        """``-log p(target | prediction)`` in nats per grid point, summed over channels."""
+        prediction = prediction.astype(jnp.float32)
+        if self.family == "categorical":
+            return optax.softmax_cross_entropy_with_integer_labels(prediction, target)
+        if self.family == "bernoulli":
+            return jnp.sum(optax.sigmoid_binary_cross_entropy(prediction, target), axis=-1)
+        distance = jnp.abs(target - prediction) / self.scale
+        if self.family == "laplace":
+            return jnp.sum(distance + math.log(2.0 * self.scale), axis=-1)
+        constant = 0.5 * math.log(2.0 * math.pi) + math.log(self.scale)
+        return jnp.sum(0.5 * jnp.square(distance) + constant, axis=-1)
+
+    def mode(self, prediction: Array) -> Array:
+        """The likeliest values; of a Bernoulli distribution, whose mode is 0 or 1, the mean."""
+        if self.family == "categorical":
+            return jnp.argmax(prediction, axis=-1).astype(jnp.int32)
+        return jax.nn.sigmoid(prediction) if self.family == "bernoulli" else prediction
