@@ -16,6 +16,7 @@ from mmjax.typing import Tree
 TABLE = {
     "AutoencoderDC": "mmjax.interop.dc",
     "AutoencoderKL": "mmjax.interop.kl",
+    "AutoencoderKLCosmos": "mmjax.interop.cosmos",
     "AutoencoderKLLTX2Audio": "mmjax.interop.ltx2_audio",
     "AutoencoderKLLTX2Video": "mmjax.interop.ltx2_video",
     "AutoencoderKLTemporalDecoder": "mmjax.interop.temporal_decoder",
@@ -26,6 +27,7 @@ TABLE = {
     "EncodecModel": "mmjax.interop.encodec",
     "FlavaImageCodebook": "mmjax.interop.dvae",
     "JanusVQVAE": "mmjax.interop.vq",
+    "LPIPS": "mmjax.interop.perceptual",
     "LTX2Vocoder": "mmjax.interop.hifi_gan",
     "MMAudioVAE": "mmjax.interop.mmaudio",
     "MMAudioVocoder": "mmjax.interop.bigvgan",

@@ -11,6 +11,7 @@ import numpy as np
 from mmjax.interop import load_pretrained
 from mmjax.interop.architecture import find
 from mmjax.interop.pretrained import to_public
+from tests.codecs.video.streaming import ONCE
 from tests.parity.codecs import first, last, pull, save
 
 
@@ -46,7 +47,7 @@ def assert_same_numbers(torch, case, assert_near, encode, decode):
     with torch.no_grad():
         posterior = encode(case.reference, first(case.clip))
         expected = decode(case.reference, posterior.mode())
-    apply = jax.jit(case.module.apply, static_argnames="method")
+    apply = jax.jit(case.module.apply, static_argnames="method", compiler_options=ONCE)
     params = {"params": case.variables["params"]}
     found = apply(params, case.clip, method="encode")
     assert_near(found.mean, last(posterior.mode()))
@@ -73,7 +74,8 @@ def assert_same_gradients_of_all(case, assert_same_gradients, encode, decode):
         spread = jnp.sum(posterior.logvar) if hasattr(posterior, "logvar") else 0.0
         return jnp.sum(output * weights) + spread
 
-    by_params, by_clip = jax.jit(jax.grad(loss, (0, 1)))(case.variables["params"], case.clip)
+    gradient = jax.jit(jax.grad(loss, (0, 1)), compiler_options=ONCE)
+    by_params, by_clip = gradient(case.variables["params"], case.clip)
     architecture = find(type(case.reference).__name__, "")
     found = to_public(architecture, case.module, {"params": by_params})
     expected = {
