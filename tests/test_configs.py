@@ -20,8 +20,8 @@ SIZES = {
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
     "image/gan": 3_576_704 + 2_765_568,
     "image/kl_vae": 83_653_863,
-    "image/vq_gan": 72_141_699 + 2_765_633,
-    "image/vq_gan:16384": 76_073_859 + 2_765_633,
+    "image/vq_gan": 72_141_699 + 2_765_633 + 14_714_688 + 1_472,
+    "image/vq_gan:16384": 76_073_859 + 2_765_633 + 14_714_688 + 1_472,
     "multimodal/cvae": 4_854_984,
     "multimodal/mmvae": 685_274,
     "multimodal/mvae": 2_588_186,

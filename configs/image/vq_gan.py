@@ -2,10 +2,10 @@
 
 Esser, Rombach and Ommer, "Taming Transformers for High-Resolution Image Synthesis" (2012.09841),
 section 3.1 and table 7. ``full`` is the f16 codec of ImageNet with 1,024 codes (72,141,699
-parameters, and 2,765,633 of the critic), ``16384`` the one with so many (76,073,859). The other
-forms read digits, each with another quantiser: ``digits`` the codebook that gradients move, ``ema``
-one of moving averages with restarts (VQ-VAE-2), ``factorised`` one of few dimensions (ViT-VQGAN),
-``rounded`` finite scalars, ``signs`` MAGVIT-2's, ``gumbel`` DALL-E's.
+parameters, beside 2,765,633 of the critic and 14,716,160 of LPIPS), ``16384`` the one with so many
+(76,073,859). The other forms read digits, each with another quantiser: ``digits`` the codebook that
+gradients move, ``ema`` one of moving averages with restarts (VQ-VAE-2), ``factorised`` one of few
+dimensions (ViT-VQGAN), ``rounded`` finite scalars, ``signs`` MAGVIT-2's, ``gumbel`` DALL-E's.
 
 Command:  mmjax train --config configs/image/vq_gan.py:digits --workdir runs/vq_gan
 Hardware: the forms on digits take minutes on two CPU cores; ``full`` wants eight accelerators.
@@ -13,9 +13,11 @@ Expected: ``digits``: a mean absolute error of 0.093 of pixels in [-1, 1] on tra
           240 steps without the critic (0.36 after the first 20), and of 0.14 after another 260 with
           it; 12 codes in even use; protocol: log of the loss.
 Data:     ``full`` and ``16384`` read pictures of your own in ``data/images/train`` and
-          ``data/images/test`` (--config.data.train.root=...), others scikit-learn's handwriting.
-Deviates: no perceptual term: L1 stands alone beside the critic. The commitment weighs a quarter, as
-          in the paper; in the weights its authors published the codebook's loss does.
+          ``data/images/test`` (--config.data.train.root=...), and LPIPS's weights in ``data/lpips``
+          (mmjax weights import DIR --to data/lpips; DIR as in mmjax/interop/perceptual.py); others
+          scikit-learn's handwriting.
+Deviates: the commitment weighs a quarter, as in the paper; in the weights that its authors gave out
+          the codebook's loss does. Digits have no perceptual term, ``tiny`` one on random features.
 """
 
 from ml_collections import ConfigDict
@@ -62,6 +64,9 @@ def get_config(variant: str = "full") -> ConfigDict:
         "_target_": "mmjax.objectives.coding:Coding", "penalties": penalties,
         "critic": {"weight": 0.8, "starts": starts, "last": "decoder/conv_out/kernel"},
     }  # fmt: skip
+    own = widths == OWN[2]
+    if own or variant == "tiny":
+        _add_perceptual(config, own)
     config.updates = {
         player: {
             "order": order, "params": f"{player}/.*",
@@ -72,9 +77,27 @@ def get_config(variant: str = "full") -> ConfigDict:
         }
         for order, player in enumerate(("autoencoder", "discriminator"))
     }  # fmt: skip
-    config.data = picture_data(widths == OWN[2], side, batch)
+    config.data = picture_data(own, side, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config
+
+
+def _add_perceptual(config: ConfigDict, learned: bool) -> None:
+    """Adds the perceptual distance: LPIPS, whose weights are given, or untrained layers."""
+    target = "mmjax.models.perceptual:PerceptualDistance"
+    name, sizes = ("lpips", {}) if learned else (
+        "random_features", {"widths": (2, 4), "convolutions": (1, 1)},
+    )  # fmt: skip
+    config.networks[name] = {"_target_": target, **sizes}
+    config.objective.errors = {
+        "l1": {"_target_": "mmjax.objectives.errors:Absolute"},
+        name: {"_target_": "mmjax.objectives.errors:Perceptual", "network": name},
+    }
+    if learned:
+        config.init = {
+            "folder": "data/lpips", "paths": {name: "module"}, "unused": "module/extras/.*",
+            "fresh": "(autoencoder|discriminator)/.*",
+        }  # fmt: skip
 
 
 def _quantiser(kind: str, codes: int, size: int, latents: int) -> tuple[dict, dict]:

@@ -27,6 +27,7 @@ TABLE = {
     "EncodecModel": "mmjax.interop.encodec",
     "FlavaImageCodebook": "mmjax.interop.dvae",
     "JanusVQVAE": "mmjax.interop.vq",
+    "LPIPS": "mmjax.interop.perceptual",
     "LTX2Vocoder": "mmjax.interop.hifi_gan",
     "MMAudioVAE": "mmjax.interop.mmaudio",
     "MMAudioVocoder": "mmjax.interop.bigvgan",

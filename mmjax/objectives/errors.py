@@ -62,3 +62,24 @@ class Squared:
     def __call__(self, ctx: Context, made: Array, real: Array) -> Float[Array, "B ..."]:
         """``(made - real) ** 2``."""
         return jnp.square(made - real)
+
+
+@dataclasses.dataclass(frozen=True)
+class Perceptual:
+    """The distance that a network of its own finds, which no update should train.
+
+    Attributes:
+      network: its name; called with both, it gives one number for each example.
+      weight: factor of its mean in the loss.
+    """
+
+    network: str = "lpips"
+    weight: float = 1.0
+
+    def inputs(self, values: Array) -> dict[str, tuple]:
+        """Two batches for the network."""
+        return {self.network: (values, values)}
+
+    def __call__(self, ctx: Context, made: Array, real: Array) -> Float[Array, " B"]:
+        """``network(made, real)``."""
+        return ctx.apply(self.network, made, real)
