@@ -88,3 +88,47 @@ def reconstruction(config: ConfigDict, network: Mapping[str, Any], rate: float) 
         "error": "l1", "divergence": 1e-6,
     }  # fmt: skip
     config.updates = adamw({"peak": rate}, b1=0.5, b2=0.9)
+
+
+def sounds(name: str, samples: int, rate: int, channels: int) -> ConfigDict:
+    """The beginning of a config whose one stream is waveforms in [-1, 1]."""
+    config = ConfigDict({"name": name, "seed": 0})
+    config.modalities = {
+        "audio": {
+            "_target_": "mmjax.modalities.audio:Audio",
+            "samples": samples, "rate": rate, "channels": channels,
+        }
+    }  # fmt: skip
+    config.streams = {
+        "audio": {"modality": "audio", "process": {"_target_": "mmjax.processes.clean:Clean"}}
+    }
+    return config
+
+
+def sound_data(own: bool, batch_size: int) -> Mapping[str, Any]:
+    """The ``data`` section: ``own`` sounds in ``data/sounds``, or 1.04 s of the bouncing digits'.
+
+    These are 8,320 samples of stereo at 8 kHz.
+    """
+
+    def source(split: str) -> Mapping[str, Any]:
+        if own:
+            return {"_target_": "mmjax.data.folder:Folder", "root": f"data/sounds/{split}"}
+        digits = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": split}
+        return {**digits, "frames": 13}
+
+    return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
+
+
+def players(rate: float, b1: float, b2: float) -> Mapping[str, Any]:
+    """The updates of an autoencoder and of the discriminator that judges it, in this order."""
+    return {
+        player: {
+            "order": order, "params": f"{player}/.*",
+            "optimiser": {
+                "_target_": "mmjax.training.optimiser:AdamW", "b1": b1, "b2": b2,
+                "schedule": {"peak": rate},
+            },
+        }
+        for order, player in enumerate(("autoencoder", "discriminator"))
+    }  # fmt: skip

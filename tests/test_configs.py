@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mmjax import tree
+from mmjax.modalities.audio import Audio
 from mmjax.modalities.container import save_clip
 from mmjax.training.batches import make_pipeline
 from mmjax.training.restore import abstract_state
@@ -15,6 +16,8 @@ from tests.tiny import FOLDER, NAMES, load, logged, tiny
 # Parameters of the full forms and of some variants; published ones but for quickstart, gpt and
 # those that have the size of a published model over the shared trunk: ltx2, decoder, wan.
 SIZES = {
+    "audio/dac": 76_620_777 + 41_105_770 + 1_413_990,
+    "audio/encodec": 14_851_810 + 472_490,
     "av/ltx2": 19_575_771_904,
     "image/dc_ae": 312_250_275,
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
@@ -51,6 +54,9 @@ def own_data(tmp_path, monkeypatch):
         (tmp_path / "data" / "videos" / split).mkdir(parents=True)
         film = str(tmp_path / "data" / "videos" / split / "black.mp4")
         save_clip(film, np.zeros((2, 8, 8, 3), np.uint8), fps=8)
+        (tmp_path / "data" / "sounds" / split).mkdir(parents=True)
+        noise = np.random.default_rng(0).uniform(-1, 1, (400, 1)).astype(np.float32)
+        Audio(400, 16_000).save(str(tmp_path / "data" / "sounds" / split / "noise.wav"), noise)
     (tmp_path / "data" / "text").mkdir()
     (tmp_path / "data" / "text" / "long.txt").write_text("word " * 80_000, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -56,6 +56,8 @@ class Encodec(nn.Module):
       seconds: length of a segment; 0 for the whole sound at once.
       overlap: share of a segment that the next one covers too.
       even: whether each segment is divided by its root mean square before coding.
+      dropout: the probability with which an example loses levels in training.
+      reset: the average count of vectors per step below which an entry of a codebook restarts.
     """
 
     rate: int = 24_000
@@ -76,6 +78,8 @@ class Encodec(nn.Module):
     seconds: float = 0.0
     overlap: float = 0.0
     even: bool = False
+    dropout: float = 0.0
+    reset: float = 0.0
 
     def setup(self):
         """The two halves and what stands between them."""
@@ -86,8 +90,8 @@ class Encodec(nn.Module):
         style = Style(self.causal, "reflect", self.norm)
         self.encoder = Encoder(sizes, self.features, style)
         self.decoder = Decoder(sizes, self.channels, style)
-        level = MovingAverage(self.vocabulary, self.features)
-        self.quantiser = Residual(level, self.levels)
+        level = MovingAverage(self.vocabulary, self.features, reset=self.reset)
+        self.quantiser = Residual(level, self.levels, self.dropout)
 
     @property
     def causal_methods(self) -> tuple[str, ...]:

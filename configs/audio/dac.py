@@ -1,0 +1,85 @@
+"""The Descript audio codec: sound to nine codes a step and back, judged by two kinds of critics.
+
+Kumar et al., "High-Fidelity Audio Compression with Improved RVQGAN" (2306.06546), section 3.
+``full`` is the codec at 44.1 kHz, 76,620,777 parameters, with critics of periods, 41,105,770, and
+of bands of spectrograms, 1,413,990.
+
+Command:  mmjax train --config configs/audio/dac.py:tiny --workdir runs/dac
+Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` wants eight
+          accelerators.
+Expected: no figure yet: ``full`` was not trained here; for ``tiny`` see benchmarks/RESULTS.md.
+Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
+          and ``data/sounds/test`` (--config.data.train.root=...), of each its first 0.38 s.
+Deviates: the codec's kernels are not factored; the learning rate does not decay.
+"""
+
+from ml_collections import ConfigDict
+
+from mmjax.presets import players, sound_data, sounds
+
+VARIANTS = {
+    # samples, rate, channels; encoder's and decoder's widths, ratios, levels, vocabulary, size;
+    # windows of the mel spectrograms, bins; both kinds of critics; steps, batch, rate
+    "full": (
+        (16_896, 44_100, 1),
+        ((64, 128, 256, 512, 1024), (96, 192, 384, 768, 1536), (2, 4, 8, 8), 9, 1024, 8),
+        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320)),
+        {"periods": (2, 3, 5, 7, 11), "widths": (32, 128, 512, 1024, 1024)},
+        {
+            "windows": (2048, 1024, 512), "width": 32, "dilations": (1, 1, 1),
+            "edges": (0.0, 0.1, 0.25, 0.5, 0.75, 1.0),
+        },
+        400_000, 72, 1e-4,
+    ),
+    "tiny": (
+        (8320, 8000, 2), ((8, 16), (8, 16), (32,), 2, 64, 4), ((64, 512), (5, 40)),
+        {"periods": (2,), "widths": (4, 8)}, {"windows": (256,), "width": 4, "dilations": (1,)},
+        8, 8, 2e-3,
+    ),
+}  # fmt: skip
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
+    sound, codec, (windows, bins), periods, spectra, steps, batch, rate = VARIANTS[variant]
+    encoder, decoder, ratios, levels, vocabulary, size = codec
+    judges = len(periods["periods"]) + len(spectra["windows"])
+    config = sounds("dac", *sound)
+    config.networks = {
+        "autoencoder": {
+            "_target_": "mmjax.codecs.audio.dac:Dac",
+            "channels": sound[2], "encoder_widths": encoder, "decoder_widths": decoder,
+            "ratios": ratios, "levels": levels, "vocabulary": vocabulary, "size": size,
+        },
+        "discriminator": _critics(periods, spectra),
+    }  # fmt: skip
+    config.objective = {
+        "_target_": "mmjax.objectives.coding:Coding", "stream": "audio",
+        "errors": {
+            "mel": {
+                "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": sound[1],
+                "windows": windows, "bins": bins, "weight": 15.0,
+            },
+            "features": {"_target_": "mmjax.objectives.features:FeatureMatching", "weight": 2.0},
+        },
+        # The published losses are sums over judges, here a mean.
+        "critic": {"loss": "least_squares", "weight": float(judges)},
+        "penalties": {"commitment": 0.25, "codebook": 1.0},
+    }  # fmt: skip
+    config.updates = players(rate, 0.8, 0.99)
+    config.data = sound_data(variant == "full", batch)
+    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
+    return config
+
+
+def _critics(periods: dict, spectra: dict) -> dict:
+    folder = "mmjax.models.sound_critics"
+    return {
+        "_target_": f"{folder}:Critics", "levelled": True,
+        "parts": {
+            "periods": {"_target_": f"{folder}:MultiPeriod", **periods},
+            "spectra": {
+                "_target_": f"{folder}:MultiSpectrogram", **spectra, "slope": 0.1, "even": False,
+            },
+        },
+    }  # fmt: skip

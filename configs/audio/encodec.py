@@ -1,0 +1,71 @@
+"""EnCodec: sound to a few rows of codes a step and back, judged by critics of spectrograms.
+
+Defossez et al., "High Fidelity Neural Audio Compression" (2210.13438), section 3. ``full`` is the
+causal codec at 24 kHz, 14,851,810 parameters, and its critics, 472,490.
+
+Command:  mmjax train --config configs/audio/encodec.py:tiny --workdir runs/encodec
+Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` wants eight
+          accelerators.
+Expected: no figure yet: ``full`` was not trained here; for ``tiny`` see benchmarks/RESULTS.md.
+Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
+          and ``data/sounds/test`` (--config.data.train.root=...), of each its first second.
+Deviates: the discriminator learns at every step, not at two of three; hinge losses as in the public
+          code; half of the examples lose levels, by any number and each by its own.
+"""
+
+from ml_collections import ConfigDict
+
+from mmjax.presets import players, sound_data, sounds
+
+OCTAVES = (32, 64, 128, 256, 512, 1024, 2048)
+VARIANTS = {
+    # samples, rate, channels; filters, ratios, memories, features, levels, vocabulary, reset;
+    # windows of the mel spectrograms, bins; windows of the critics, width, dilations;
+    # steps, batch, rate
+    "full": (
+        (24_000, 24_000, 1), (32, (2, 4, 5, 8), 2, 128, 32, 1024, 2.0), (OCTAVES, 64),
+        ((2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 600_000, 64, 3e-4,
+    ),
+    "tiny": (
+        (8320, 8000, 2), (8, (32,), 1, 16, 2, 64, 2.0), ((64, 512), 16),
+        ((256,), 4, (2,)), 8, 8, 3e-3,
+    ),
+}  # fmt: skip
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
+    sound, codec, (windows, bins), critics, steps, batch, rate = VARIANTS[variant]
+    filters, ratios, memories, features, levels, vocabulary, reset = codec
+    config = sounds("encodec", *sound)
+    config.networks = {
+        "autoencoder": {
+            "_target_": "mmjax.codecs.audio.encodec:Encodec",
+            "rate": sound[1], "channels": sound[2], "filters": filters, "ratios": ratios,
+            "memories": memories, "features": features, "levels": levels,
+            "vocabulary": vocabulary, "dropout": 0.5, "reset": reset,
+        },
+        "discriminator": {
+            "_target_": "mmjax.models.sound_critics:MultiSpectrogram",
+            "windows": critics[0], "width": critics[1], "dilations": critics[2],
+        },
+    }  # fmt: skip
+    config.objective = {
+        "_target_": "mmjax.objectives.balance:BalancedCoding", "stream": "audio",
+        "errors": {
+            "waveform": {"_target_": "mmjax.objectives.errors:Absolute", "weight": 0.1},
+            "mel": {
+                "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": sound[1],
+                "windows": windows, "bins": (bins,) * len(windows), "magnitudes": True,
+            },
+            "features": {
+                "_target_": "mmjax.objectives.features:FeatureMatching",
+                "relative": True, "weight": 3.0,
+            },
+        },
+        "critic": {"weight": 3.0}, "penalties": {"commitment": 1.0},
+    }  # fmt: skip
+    config.updates = players(rate, 0.5, 0.9)
+    config.data = sound_data(variant == "full", batch)
+    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
+    return config
