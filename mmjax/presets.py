@@ -60,6 +60,31 @@ def picture_data(own: bool, side: int, batch_size: int) -> Mapping[str, Any]:
     return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
 
 
+def clips(name: str, frames: int, side: int, fps: int | float, channels: int) -> ConfigDict:
+    """The beginning of a config whose one stream is square video, as pixels in [-1, 1]."""
+    config = pictures(name, side, channels)
+    config.modalities = {
+        "video": {
+            "_target_": "mmjax.modalities.video:Video",
+            "frames": frames, "height": side, "width": side, "fps": fps, "channels": channels,
+        }
+    }  # fmt: skip
+    config.streams = {"video": {**config.streams.image, "modality": "video"}}
+    return config
+
+
+def clip_data(own: bool, frames: int, batch_size: int) -> Mapping[str, Any]:
+    """The ``data`` section: ``own`` clips in ``data/videos``, or the bouncing digits."""
+
+    def source(split: str) -> Mapping[str, Any]:
+        if own:
+            return {"_target_": "mmjax.data.folder:Folder", "root": f"data/videos/{split}"}
+        digits = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": split}
+        return {**digits, "frames": frames}
+
+    return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
+
+
 def passages(own: bool, length: int, batch_size: int) -> Mapping[str, Any]:
     """The ``data`` section: passages of ``own`` files in ``data/text``, or scikit-learn's prose.
 
@@ -80,14 +105,16 @@ def adamw(schedule: Mapping[str, Any], **fields: Any) -> Mapping[str, Any]:
     return {"all": {"optimiser": optimiser}}
 
 
-def reconstruction(config: ConfigDict, network: Mapping[str, Any], rate: float) -> None:
+def reconstruction(
+    config: ConfigDict, network: Mapping[str, Any], rate: float, b1: float = 0.5, b2: float = 0.9
+) -> None:
     """Sets network, objective and optimiser of latent diffusion's autoencoders (2112.10752)."""
     config.networks = {"autoencoder": network}
     config.objective = {
         "_target_": "mmjax.objectives.reconstruction:Reconstruction",
-        "error": "l1", "divergence": 1e-6,
+        "stream": next(iter(config.streams)), "error": "l1", "divergence": 1e-6,
     }  # fmt: skip
-    config.updates = adamw({"peak": rate}, b1=0.5, b2=0.9)
+    config.updates = adamw({"peak": rate}, b1=b1, b2=b2)
 
 
 def sounds(name: str, samples: int, rate: int, channels: int) -> ConfigDict:

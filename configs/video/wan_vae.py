@@ -15,7 +15,7 @@ Deviates: no perceptual and no adversarial term, and one stage; the published tr
 
 from ml_collections import ConfigDict
 
-from mmjax.presets import adamw
+from mmjax.presets import clip_data, clips, reconstruction
 
 VARIANTS = {
     # width, decoder's, multipliers, blocks, latents, temporal, patch, residual
@@ -34,45 +34,14 @@ def get_config(variant: str = "2.1") -> ConfigDict:
     ]
     kind = "tiny" if variant == "tiny" else "full"
     frames, side, fps, channels, steps, batch, rate = CLIPS[kind]
-    config = ConfigDict({"name": "wan_vae", "seed": 0})
-    config.modalities = {
-        "video": {
-            "_target_": "mmjax.modalities.video:Video",
-            "frames": frames, "height": side, "width": side, "fps": fps, "channels": channels,
-        }
+    config = clips("wan_vae", frames, side, fps, channels)
+    network = {
+        "_target_": "mmjax.codecs.video.wan:AutoencoderKLWan",
+        "channels": channels, "width": width, "decoder_width": decoder_width,
+        "multipliers": multipliers, "blocks": blocks, "latents": latents,
+        "temporal": temporal, "patch": patch, "residual": residual,
     }  # fmt: skip
-    config.codecs = {"pixels": {"_target_": "mmjax.codecs.pixels:Pixels"}}
-    config.streams = {
-        "video": {
-            "modality": "video", "codec": "pixels",
-            "process": {"_target_": "mmjax.processes.clean:Clean"},
-        }
-    }  # fmt: skip
-    config.networks = {
-        "autoencoder": {
-            "_target_": "mmjax.codecs.video.wan:AutoencoderKLWan",
-            "channels": channels, "width": width, "decoder_width": decoder_width,
-            "multipliers": multipliers, "blocks": blocks, "latents": latents,
-            "temporal": temporal, "patch": patch, "residual": residual,
-        }
-    }  # fmt: skip
-    config.objective = {
-        "_target_": "mmjax.objectives.reconstruction:Reconstruction",
-        "stream": "video", "error": "l1", "divergence": 1e-6,
-    }  # fmt: skip
-    config.updates = adamw({"peak": rate}, b1=0.9, b2=0.99)
-    config.data = {
-        "train": _source(kind, "train", frames),
-        "evaluation": _source(kind, "test", frames),
-        "batch_size": batch,
-    }
+    reconstruction(config, network, rate, b1=0.9, b2=0.99)
+    config.data = clip_data(kind == "full", frames, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config
-
-
-def _source(kind: str, split: str, frames: int) -> dict:
-    if kind == "full":
-        return {"_target_": "mmjax.data.folder:Folder", "root": f"data/videos/{split}"}
-    return {
-        "_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": split, "frames": frames,
-    }  # fmt: skip

@@ -1,0 +1,50 @@
+"""The video autoencoder of LTX-2: clips to one latent of 128 numbers per 8 frames of 32x32 pixels.
+
+HaCohen et al., "LTX-2: Efficient Joint Audio-Visual Foundation Model" (2601.03233); ``full`` has
+the published size, 1,222,479,601 parameters.
+
+Command:  mmjax train --config configs/video/ltx2_vae.py:tiny --workdir runs/ltx2_vae
+          mmjax weights import DIR --to W reads the published weights
+Hardware: ``full`` wants eight accelerators; ``tiny`` takes seconds on two CPU cores.
+Expected: no figure yet: the published size was not trained here, ``tiny`` is for tests.
+Data:     ``tiny`` reads the bouncing digits; ``full`` clips of your own in ``data/videos/train``
+          and ``data/videos/test`` (--config.data.train.root=...).
+Deviates: L1 and a faint KL penalty alone; the published training has a perceptual and an
+          adversarial term as well.
+"""
+
+from ml_collections import ConfigDict
+
+from mmjax.presets import clip_data, clips, reconstruction
+
+VARIANTS = {
+    # frames, side, frames per second, channels; latents, widths, blocks, what is halved;
+    # decoder's width, what it is divided by, blocks, what is doubled; steps, batch, learning rate
+    "full": (
+        (17, 256, 24, 3), (128, (256, 512, 1024, 2048), (4, 6, 6, 2, 2),
+        ("spatial", "temporal", "spatiotemporal", "spatiotemporal")),
+        (1024, (2, 2, 2), (5, 5, 5, 5), ("spatiotemporal",) * 3), (400_000, 32, 1e-4),
+    ),
+    "tiny": (
+        (13, 24, 12.5, 1), (4, (8,), (1, 0), ("temporal",)), (8, (1,), (0, 1), ("temporal",)),
+        (8, 8, 2e-3),
+    ),
+}  # fmt: skip
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The autoencoder of a size: ``full`` or ``tiny`` (seconds)."""
+    clip, (latents, widths, blocks, down), decoder, (steps, batch, rate) = VARIANTS[variant]
+    frames, side, fps, channels = clip
+    config = clips("ltx2_vae", frames, side, fps, channels)
+    decoder_width, narrowing, decoder_blocks, up = decoder
+    network = {
+        "_target_": "mmjax.codecs.video.ltx2:AutoencoderKLLTX2Video",
+        "channels": channels, "latents": latents, "widths": widths, "blocks": blocks, "down": down,
+        "decoder_width": decoder_width, "narrowing": narrowing, "decoder_blocks": decoder_blocks,
+        "up": up,
+    }  # fmt: skip
+    reconstruction(config, network, rate, b1=0.9, b2=0.99)
+    config.data = clip_data(variant == "full", frames, batch)
+    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
+    return config
