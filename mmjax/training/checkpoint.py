@@ -47,7 +47,8 @@ class Checkpoints:
         """
         self.wait()
         folder = self._path(int(state.step))
-        if folder.exists():
+        # On a network's disk one process may not see yet what another does: the first one decides.
+        if share("checkpoints that are there", str(folder.exists()))[0] == str(True):
             return
         arrays = _as_dict(state)
         if jax.process_count() == 1:
