@@ -28,6 +28,7 @@ SIZES = {
     "multimodal/cvae": 4_854_984,
     "multimodal/mmvae": 685_274,
     "multimodal/mvae": 2_588_186,
+    "image/vq_vae2": 1_388_867,
     "quickstart": 3_515_616,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
     "video/cosmos_vae": 105_653_696,
