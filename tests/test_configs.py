@@ -25,6 +25,7 @@ SIZES = {
     "image/kl_vae": 83_653_863,
     "image/vq_gan": 72_141_699 + 2_765_633 + 14_714_688 + 1_472,
     "image/vq_gan:16384": 76_073_859 + 2_765_633 + 14_714_688 + 1_472,
+    "motion/motion_vq": 19_436_807,
     "multimodal/cvae": 4_854_984,
     "multimodal/mmvae": 685_274,
     "multimodal/mvae": 2_588_186,
@@ -60,6 +61,8 @@ def own_data(tmp_path, monkeypatch):
         (tmp_path / "data" / "sounds" / split).mkdir(parents=True)
         noise = np.random.default_rng(0).uniform(-1, 1, (400, 1)).astype(np.float32)
         Audio(400, 16_000).save(str(tmp_path / "data" / "sounds" / split / "noise.wav"), noise)
+        (tmp_path / "data" / "motions" / split).mkdir(parents=True)
+        np.save(tmp_path / "data" / "motions" / split / "still.npy", np.zeros((64, 263)))
     (tmp_path / "data" / "text").mkdir()
     (tmp_path / "data" / "text" / "long.txt").write_text("word " * 80_000, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

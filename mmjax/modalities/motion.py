@@ -1,0 +1,95 @@
+"""How a body moves: a row of features per frame."""
+
+import dataclasses
+import io
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mmjax.files import atomic
+from mmjax.modalities.base import MediaError, Modality, require_positive
+from mmjax.modalities.picture import to_rgb
+from mmjax.typing import Float, UInt8
+
+_LIMIT = 1e6  # the largest magnitude of a feature
+_CELL = 4  # pixels a side of a feature in a picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Motion(Modality):
+    """Features ``[frames, features]`` of a moving body, standardised.
+
+    HumanML3D's 263 (Guo et al. 2022, section 4) are, for 22 joints: the root's turning, its two
+    velocities on the ground and its height, then the other joints' positions, rotations (six
+    numbers each), all joints' velocities, and four contacts of the feet with the ground.
+
+    Attributes:
+      frames: frames of a clip.
+      features: numbers per frame.
+      fps: frames per second.
+    """
+
+    frames: int
+    features: int = 263
+    fps: float | int = 20.0
+
+    name: ClassVar[str] = "motion"
+    axes: ClassVar[tuple[str, ...]] = ("time",)
+    dtype: ClassVar[type] = np.float32
+    value_range: ClassVar[tuple[float, float]] = (-_LIMIT, _LIMIT)
+    by_path: ClassVar[bool] = True
+    suffixes: ClassVar[tuple[str, ...]] = (".npy",)
+
+    def __post_init__(self):
+        require_positive(self, "frames", "features", "fps")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Frames, features."""
+        return self.frames, self.features
+
+    @property
+    def extent(self) -> tuple[float, ...]:
+        """Seconds."""
+        return (self.frames / self.fps,)
+
+    def read(self, path: str, start: float | int = 0.0) -> Float[np.ndarray, "T D"]:
+        """The frames from ``start`` seconds on of a ``.npy`` file ``[frames, features]``.
+
+        Nothing is unpickled.
+        """
+        try:
+            # Mapped, for a header may promise more than the file holds, or memory.
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        except OSError as error:
+            raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except (ValueError, EOFError) as error:
+            raise MediaError(f"{path}: is no NumPy array ({error})") from error
+        return self.parse(found[round(start * self.fps) :] if found.ndim else found, path)
+
+    def parse(self, value: Any, where: str) -> Float[np.ndarray, "T D"]:
+        """The first frames of an array of numbers ``[at least frames, features]``."""
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or array.ndim != 2 or array.shape[1] != self.features:
+            found = f"{array.dtype} {list(array.shape)}"
+            raise MediaError(f"{where}: expected [frames, {self.features}] numbers, got {found}")
+        if len(array) < self.frames:
+            raise MediaError(f"{where}: has {len(array)} frames, fewer than {self.frames}")
+        array = np.array(array[: self.frames], np.float32)
+        self.check(array, where)
+        if np.abs(array).max() > _LIMIT:
+            raise MediaError(f"{where}: holds numbers beyond {_LIMIT:g}")
+        return array
+
+    def save(self, path: str, array: Float[np.ndarray, "T D"]) -> None:
+        """A NumPy file."""
+        file = io.BytesIO()
+        np.save(file, array)
+        with atomic(path) as temporary:
+            temporary.write_bytes(file.getvalue())
+
+    def preview(self, array: Float[np.ndarray, "T D"]) -> UInt8[np.ndarray, "H W 3"]:
+        """A column per frame and a row per feature, from 3 deviations below (black) to above."""
+        grey = np.clip((array.T + 3.0) / 6.0, 0.0, 1.0) * 255
+        cells = np.round(grey).astype(np.uint8).repeat(_CELL, axis=0).repeat(_CELL, axis=1)
+        return to_rgb(cells[..., None])
