@@ -6,9 +6,9 @@ Razavi, van den Oord and Vinyals, "Generating Diverse High-Fidelity Images with 
 
 Command:  mmjax train --config configs/image/vq_vae2.py:digits --workdir runs/vq_vae2
 Hardware: ``digits`` takes minutes on two CPU cores; ``full`` takes one accelerator.
-Expected: ``digits``: a mean squared error of 0.017 of pixels in [-1, 1] on training batches after 500
-          steps (0.57 after the first 20), with 43 codes of the top and 56 of the bottom in even use;
-          protocol: log of the loss.
+Expected: ``digits``: a mean squared error of 0.017 of pixels in [-1, 1] on training batches after
+          500 steps (0.57 after the first 20), with 43 codes of the top and 56 of the bottom in even
+          use; protocol: log of the loss.
 Data:     ``digits`` and ``tiny`` read scikit-learn's handwriting; ``full`` pictures of your own in
           ``data/images/train`` and ``data/images/test`` (--config.data.train.root=...).
 Deviates: the codec alone, without its hierarchy of priors.
