@@ -101,7 +101,8 @@ def get_config(variant: str = "14B") -> ConfigDict:
         "batch_size": 8 if tiny else 32,
         "tasks": {"text_to_video": {"given": ("text",), "want": ("video",)}},
     }
-    config.mesh_presets = MESHES
+    if not tiny:
+        config.mesh_presets = MESHES
     return config
 
 
