@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 
 from mmjax.errors import UserError
 from mmjax.objectives.base import Aux, Context, Request, Term
-from mmjax.objectives.games import LOSSES, fool, judge_made, judge_real
+from mmjax.objectives.games import LOSSES, fool, judge_made, judge_real, lazy_r1
 from mmjax.processes.base import check_choice
 from mmjax.rng import named
 from mmjax.streams import Stream, StreamSpec
@@ -32,10 +31,8 @@ class Adversarial:
       stream: the one that is generated.
       noise: size of the generator's noise, drawn from the standard normal.
       loss: of both players, see :mod:`mmjax.objectives.games`.
-      r1: weight gamma of the gradient penalty ``gamma / 2 |grad D(real)|^2`` (Mescheder et al.
-        2018, eq. 9); 0 for none.
-      r1_every: steps between two penalties, each then weighed so much more (lazy regularisation;
-        Karras et al. 2019, appendix B).
+      r1: weight gamma of the gradient penalty ``gamma / 2 |grad D(real)|^2``; 0 for none.
+      r1_every: steps between two penalties, see :func:`mmjax.objectives.games.lazy_r1`.
     """
 
     streams: Mapping[str, StreamSpec]
@@ -95,21 +92,12 @@ class Adversarial:
             "made": Term(judge_made(self.loss, made_logits)),
         }
         if self.r1:
-            terms["r1"] = Term(self._lazy_r1(ctx, real), weight=0.5 * self.r1)
+            penalty = lazy_r1(lambda x: self._judge(ctx, x)[0], real, ctx.step, self.r1_every)
+            terms["r1"] = Term(penalty, weight=0.5 * self.r1)
         return terms, Aux(mutable={"discriminator": moments})
 
     def _judge(self, ctx: Context, values: Array) -> tuple[Float[Array, " B"], Mapping]:
         return ctx.apply("discriminator", values, train=True, mutable=[STATISTICS])
-
-    def _lazy_r1(self, ctx: Context, real: Array) -> Float[Array, " B"]:
-        """Squared gradient norms times ``r1_every`` in steps that are due, else zeros."""
-
-        def squares(real):
-            gradient = jax.grad(lambda x: jnp.sum(self._judge(ctx, x)[0]))(real)
-            return self.r1_every * jnp.sum(jnp.square(gradient), axis=tuple(range(1, real.ndim)))
-
-        due = jnp.asarray(ctx.step) % self.r1_every == 0
-        return jax.lax.cond(due, squares, lambda real: jnp.zeros(len(real)), real)
 
     def _noise(self, key: PRNGKeyArray, batch: int) -> Float[Array, "B Z"]:
         return jax.random.normal(key, (batch, self.noise))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from mmjax import tree
 from mmjax.objectives.base import Aux, Context, Term
-from mmjax.objectives.games import LOSSES, fool, judge_made, judge_real
+from mmjax.objectives.games import LOSSES, fool, judge_made, judge_real, lazy_r1
 from mmjax.processes.base import check_choice
 from mmjax.typing import Array, Float, Params, Tree
 
@@ -33,12 +33,16 @@ class Critic:
       last: the path of the kernel of the codec's last layer. Where there is one, the weight is
         multiplied by how much stronger the errors pull at it than the critic does (VQ-GAN, Esser
         et al. 2021, 2012.09841, eq. 7).
+      r1: weight gamma of the gradient penalty ``gamma / 2 |grad D(real)|^2``; 0 for none.
+      r1_every: steps between two penalties, see :func:`mmjax.objectives.games.lazy_r1`.
     """
 
     loss: str = "hinge"
     weight: float = 1.0
     starts: int = 0
     last: str = ""
+    r1: float = 0.0
+    r1_every: int = 16
 
     def __post_init__(self):
         check_choice("Critic", "loss", self.loss, LOSSES)
@@ -52,6 +56,9 @@ class Critic:
         on_made = _mean(judge_made, self.loss, verdicts)
         weight = 0.5 * self.begun(ctx)
         terms = {"real": Term(on_real, weight=weight), "made": Term(on_made, weight=weight)}
+        if self.r1:
+            penalty = lazy_r1(lambda x: self._logit(ctx, x), real, ctx.step, self.r1_every)
+            terms["r1"] = Term(penalty, weight=self.r1 * weight)
         return terms, Aux(mutable={CRITIC: moments})
 
     def fooled(self, ctx: Context, made: Array) -> Float[Array, " B"]:
@@ -93,6 +100,9 @@ class Critic:
         )
         wrong, fooling = (jnp.linalg.norm(pull(slope)[0].reshape(-1)) for slope in slopes)
         return weight * jnp.minimum(wrong / (fooling + _FLOOR), _CEILING)
+
+    def _logit(self, ctx: Context, values: Array) -> Float[Array, " B"]:
+        return _mean(lambda _, logits: logits, self.loss, self._judge(ctx, values)[0])
 
     def _judge(self, ctx: Context, values: Array) -> tuple[Verdicts, Tree]:
         collections = list(ctx.mutable.get(CRITIC, {}))
