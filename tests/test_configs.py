@@ -31,6 +31,7 @@ SIZES = {
     "multimodal/mvae": 2_588_186,
     "image/vq_vae2": 1_388_867,
     "quickstart": 3_515_616,
+    "shape/vec_set": 106_215_041,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
     "video/cosmos_vae": 105_653_696,
     "video/ltx2_vae": 1_222_479_601,

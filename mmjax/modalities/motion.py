@@ -1,14 +1,13 @@
 """How a body moves: a row of features per frame."""
 
 import dataclasses
-import io
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mmjax.files import atomic
-from mmjax.modalities.base import MediaError, Modality, require_positive
+from mmjax.modalities.base import Modality, require_positive
 from mmjax.modalities.picture import to_rgb
+from mmjax.modalities.rows import parse_rows, read_rows, save_rows
 from mmjax.typing import Float, UInt8
 
 _LIMIT = 1e6  # the largest magnitude of a feature
@@ -58,35 +57,16 @@ class Motion(Modality):
 
         Nothing is unpickled.
         """
-        try:
-            # Mapped, for a header may promise more than the file holds, or memory.
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
-        except OSError as error:
-            raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except (ValueError, EOFError) as error:
-            raise MediaError(f"{path}: is no NumPy array ({error})") from error
+        found = read_rows(path)
         return self.parse(found[round(start * self.fps) :] if found.ndim else found, path)
 
     def parse(self, value: Any, where: str) -> Float[np.ndarray, "T D"]:
         """The first frames of an array of numbers ``[at least frames, features]``."""
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiu" or array.ndim != 2 or array.shape[1] != self.features:
-            found = f"{array.dtype} {list(array.shape)}"
-            raise MediaError(f"{where}: expected [frames, {self.features}] numbers, got {found}")
-        if len(array) < self.frames:
-            raise MediaError(f"{where}: has {len(array)} frames, fewer than {self.frames}")
-        array = np.array(array[: self.frames], np.float32)
-        self.check(array, where)
-        if np.abs(array).max() > _LIMIT:
-            raise MediaError(f"{where}: holds numbers beyond {_LIMIT:g}")
-        return array
+        return parse_rows(self, value, where, "frames")
 
     def save(self, path: str, array: Float[np.ndarray, "T D"]) -> None:
         """A NumPy file."""
-        file = io.BytesIO()
-        np.save(file, array)
-        with atomic(path) as temporary:
-            temporary.write_bytes(file.getvalue())
+        save_rows(path, array)
 
     def preview(self, array: Float[np.ndarray, "T D"]) -> UInt8[np.ndarray, "H W 3"]:
         """A column per frame and a row per feature, from 3 deviations below (black) to above."""
