@@ -15,7 +15,15 @@ from tests.tiny import logged, tiny
 
 PATH = pathlib.Path(__file__).with_name("golden.json")
 UPDATING = os.environ.get("MMJAX_UPDATE_GOLDEN") == "1"
-FAMILIES = ("image/gan", "image/kl_vae", "image/vq_gan", "quickstart", "text/gpt", "vl/clip")
+FAMILIES = (
+    "audio/encodec",
+    "image/gan",
+    "image/kl_vae",
+    "image/vq_gan",
+    "quickstart",
+    "text/gpt",
+    "vl/clip",
+)
 
 
 def figures(name):
