@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
 
 from mmjax.errors import UserError
@@ -25,7 +26,7 @@ class ConditionalVariational:
     Attributes:
       streams: the system's streams.
       stream: the one that is modelled.
-      condition: the one it is modelled under.
+      condition: the one, of codes, that it is modelled under.
       network: the autoencoder's name.
     """
 
@@ -74,12 +75,20 @@ class ConditionalVariational:
     def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
         """The likeliest stream under latents drawn from the condition's prior.
 
+        A condition that is not given is drawn evenly from its codes.
+
         Raises:
-          UserError: the condition is not given, or something else is wanted.
+          UserError: something else is given or wanted.
         """
-        if set(request.given) != {self.condition} or request.want != (self.stream,):
+        if set(request.given) - {self.condition} or request.want != (self.stream,):
             raise UserError(f"this model makes {self.stream!r}; give it {self.condition!r} alone")
-        condition, spec = request.given[self.condition].values, self.streams[self.stream]
+        spec, given = self.streams[self.stream], self.streams[self.condition]
+        if request.given:
+            condition = request.given[self.condition].values
+        else:
+            condition = jax.random.randint(
+                named(key, "condition"), given.shape(request.batch), 0, given.vocabulary
+            )
         prior = ctx.apply(self.network, condition, method="prior")
         latents = prior.sample(named(key, "prior"))
         predicted = ctx.apply(self.network, latents, condition, method="decode")

@@ -231,7 +231,9 @@ def test_the_conditional_terms_by_hand(conditional):
 def test_pictures_of_a_condition(conditional):
     made = sample(CONDITIONAL, conditional, ("label",), ("image",))["image"].values
     assert made.shape == (5, 3, 2, 1)
-    for given, want in (((), ("image",)), (("label",), ("label",)), (("image",), ("image",))):
+    any_label = sample(CONDITIONAL, conditional, (), ("image",), batch=3)["image"].values
+    assert any_label.shape == (3, 3, 2, 1) and len(np.unique(any_label[:, 0, 0, 0])) == 3
+    for given, want in ((("label",), ("label",)), (("image",), ("image",))):
         with pytest.raises(UserError, match="makes 'image'; give it 'label' alone"):
             sample(CONDITIONAL, conditional, given, want)
 
