@@ -112,9 +112,10 @@ def run(system: System, spec: MeshSpec, nudge: float = 0.0, given: Choices | Non
     pipeline = make_pipeline(system)
     batches = [pipeline.batch(step) for step in range(STEPS)]
     choices = given or Choices()
+    placement, compiles = placed(system, spec, batches[0]), Compiles()
+    state = placement.begin()  # not below: keeping choices would keep what they are made of, too
     with choices.give() if given else choices.keep():
-        placement, compiles = placed(system, spec, batches[0]), Compiles()
-        state, step = placement.begin(), placement.jit_step()
+        step = placement.jit_step()
         initial, gradients, losses = by_path(state.params), {}, []
         if nudge:
             noise = np.random.default_rng(0).standard_normal
