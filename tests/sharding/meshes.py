@@ -111,18 +111,16 @@ def run(system: System, spec: MeshSpec, nudge: float = 0.0, given: Choices | Non
     """
     pipeline = make_pipeline(system)
     batches = [pipeline.batch(step) for step in range(STEPS)]
-    choices = given or Choices()
-    placement, compiles = placed(system, spec, batches[0]), Compiles()
-    state = placement.begin()  # not below: keeping choices would keep what they are made of, too
+    placement, compiles, choices = placed(system, spec, batches[0]), Compiles(), given or Choices()
+    state, step = placement.begin(), placement.jit_step()
+    initial, gradients, losses = by_path(state.params), {}, []
+    if nudge:
+        noise = np.random.default_rng(0).standard_normal
+        moved = {k: x * np.float32(1 + nudge * noise(x.shape)) for k, x in initial.items()}
+        state = jax.device_put(
+            state.replace(params=tree.unflatten(moved)), placement.state(placement.abstract)
+        )
     with choices.give() if given else choices.keep():
-        step = placement.jit_step()
-        initial, gradients, losses = by_path(state.params), {}, []
-        if nudge:
-            noise = np.random.default_rng(0).standard_normal
-            moved = {k: x * np.float32(1 + nudge * noise(x.shape)) for k, x in initial.items()}
-            state = jax.device_put(
-                state.replace(params=tree.unflatten(moved)), placement.state(placement.abstract)
-            )
         for number, batch in enumerate(batches):
             choices.step = number
             state, logged = step(state, placement.put(batch))
