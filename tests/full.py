@@ -97,7 +97,7 @@ def write(outcomes: Sequence[Outcome]) -> None:
         f"`python -m tests.full`, {', '.join(f'{k} {v}' for k, v in facts.items())}.", "",
         "Distances are relative, from the same run on one device, the largest of all parameters;",
         "`initial` counts parameters that differ in any bit before the first step. `rounding`, if",
-        "given, is how far gradients move on one device when the parameters do by 2^-24 of",
+        "given, is twice how far all this moves on one device when the parameters do by 2^-24 of",
         "themselves: a system that amplifies rounding beyond the limits is held to that.",
         "`other choices` is the share of a quantiser's codes that a mesh would choose otherwise.",
         "",

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from mmjax.training.optimiser import AdamW, Schedule, Sgd
-from mmjax.training.state import init
+from mmjax.training.state import compiled_init
 from mmjax.training.step import make_step
 from mmjax.training.system import Data, System, Train, Update
 
@@ -37,7 +37,7 @@ def make_system(
 
 def begin(system, batch):
     """The compiled step and the state at step 0."""
-    return jax.jit(make_step(system)), jax.jit(lambda b: init(system, b))(batch)
+    return jax.jit(make_step(system)), compiled_init(system)(batch)
 
 
 def run(system, *batches):

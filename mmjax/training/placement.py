@@ -14,7 +14,7 @@ from mmjax.errors import UserError
 from mmjax.sharding.rules import MESH_AXES, shardings
 from mmjax.training.reduce import pack
 from mmjax.training.restore import declared_batch
-from mmjax.training.state import State, init
+from mmjax.training.state import State, compiled_init, init
 from mmjax.training.step import make_step
 from mmjax.training.system import System
 from mmjax.typing import Batch, Tree
@@ -100,8 +100,7 @@ class Placement:
         example = {k: np.zeros(spec.shape, spec.dtype) for k, spec in self.abstract_batch.items()}
         if begin is not None:
             return jax.device_put(begin(example), where)
-        make = jax.jit(functools.partial(init, self.system), out_shardings=where)
-        return make(self.put(example))
+        return compiled_init(self.system, out_shardings=where)(self.put(example))
 
     def put(self, batch: Mapping[str, Any]) -> dict[str, jax.Array]:
         """This process's rows of a batch as arrays over all devices."""

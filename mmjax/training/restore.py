@@ -12,7 +12,7 @@ from mmjax.config import Config, plain
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.stages import expand
-from mmjax.training.state import State, init
+from mmjax.training.state import State, compiled_init, init
 from mmjax.training.system import System, build
 from mmjax.training.workdir import Workdir
 from mmjax.typing import Batch
@@ -64,7 +64,7 @@ def zeros(batch: Batch) -> dict[str, jax.Array]:
 
 def untrained(system: System) -> State:
     """The state at step 0."""
-    return jax.jit(lambda: init(system, zeros(declared_batch(system))))()
+    return compiled_init(system)(zeros(declared_batch(system)))
 
 
 def abstract_state(system: System) -> State:

@@ -1,7 +1,8 @@
 """Everything that a resumed run needs, and nothing else."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from mmjax import tree
 from mmjax.errors import UserError
 from mmjax.objectives.base import Context
 from mmjax.rng import named, named_keys
+from mmjax.sharding.platform import platform
 from mmjax.training.system import System
 from mmjax.typing import Array, Batch, Int, Params, PRNGKeyArray, Tree
 
@@ -87,6 +89,15 @@ def init(system: System, batch: Batch) -> State:
     """
     params, mutable = init_networks(system, batch, jax.random.key(system.seed))
     return begin(system, batch, params, mutable)
+
+
+def compiled_init(system: System, **options: Any) -> Callable[[Batch], State]:
+    """:func:`init`, compiled with the ``options`` of ``jax.jit``.
+
+    It runs once, and on a CPU it is compiled in a fifth of the time if it is not optimised.
+    """
+    quickly = {"xla_backend_optimization_level": 0} if platform() == "cpu" else None
+    return jax.jit(functools.partial(init, system), compiler_options=quickly, **options)
 
 
 def begin(system: System, batch: Batch, params: Params, mutable: Mapping[str, Any]) -> State:

@@ -10,7 +10,7 @@ from mmjax.modalities.action import Action
 from mmjax.objectives.base import Aux, Term
 from mmjax.training.batches import make_pipeline
 from mmjax.training.interrupt import Interrupt
-from mmjax.training.state import init
+from mmjax.training.state import compiled_init
 from mmjax.training.system import Data
 from tests.training import toy
 
@@ -61,7 +61,7 @@ def system(terms_of=pairs_error, updates=None, **options):
 
 def first_state(made):
     """The state at step 0."""
-    return jax.jit(lambda batch: init(made, batch))(make_pipeline(made).batch(0))
+    return compiled_init(made)(make_pipeline(made).batch(0))
 
 
 def at_step(state, step):

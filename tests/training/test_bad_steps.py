@@ -12,6 +12,7 @@ from mmjax.training.batches import make_pipeline
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.loop import train
 from mmjax.training.optimiser import Schedule, Sgd
+from mmjax.training.state import init
 from mmjax.training.step import make_step
 from mmjax.training.workdir import Workdir
 from mmjax.training.writers import read_metrics
@@ -28,7 +29,7 @@ def finite(state):
 
 def on_disk(workdir, made):
     checkpoints = Checkpoints(workdir.checkpoints, keep=made.train.keep)
-    abstract = jax.eval_shape(lambda: first_state(made))
+    abstract = jax.eval_shape(lambda batch: init(made, batch), make_pipeline(made).batch(0))
     found = [checkpoints.restore(abstract, step) for step in checkpoints.steps()]
     checkpoints.close()
     return found
