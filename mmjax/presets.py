@@ -5,6 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+_DIGITS = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits"}
+
 
 def pictures(name: str, side: int, channels: int) -> ConfigDict:
     """The beginning of a config whose one stream is square pictures, as pixels in [-1, 1]."""
@@ -50,14 +52,8 @@ def labelled_digits(name: str, side: int, batch_size: int, likelihood: str) -> C
 
 def picture_data(own: bool, side: int, batch_size: int) -> Mapping[str, Any]:
     """The ``data`` section: ``own`` pictures in ``data/images``, or scikit-learn's handwriting."""
-
-    def source(split: str) -> Mapping[str, Any]:
-        if own:
-            return {"_target_": "mmjax.data.folder:Folder", "root": f"data/images/{split}"}
-        digits = {"_target_": "mmjax.data.digits:Digits", "split": split}
-        return {**digits, "height": side, "width": side}
-
-    return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
+    digits = {"_target_": "mmjax.data.digits:Digits", "height": side, "width": side}
+    return _data("data/images" if own else "", digits, batch_size)
 
 
 def clips(name: str, frames: int, side: int, fps: int | float, channels: int) -> ConfigDict:
@@ -75,14 +71,7 @@ def clips(name: str, frames: int, side: int, fps: int | float, channels: int) ->
 
 def clip_data(own: bool, frames: int, batch_size: int) -> Mapping[str, Any]:
     """The ``data`` section: ``own`` clips in ``data/videos``, or the bouncing digits."""
-
-    def source(split: str) -> Mapping[str, Any]:
-        if own:
-            return {"_target_": "mmjax.data.folder:Folder", "root": f"data/videos/{split}"}
-        digits = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": split}
-        return {**digits, "frames": frames}
-
-    return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
+    return _data("data/videos" if own else "", _DIGITS | {"frames": frames}, batch_size)
 
 
 def passages(own: bool, length: int, batch_size: int) -> Mapping[str, Any]:
@@ -92,11 +81,7 @@ def passages(own: bool, length: int, batch_size: int) -> Mapping[str, Any]:
     """
     root = "data/text" if own else "package:sklearn.datasets.descr"
     source = {"_target_": "mmjax.data.passages:Passages", "root": root, "size": length - 1}
-    return {
-        "train": source | {"split": "train"},
-        "evaluation": source | {"split": "test"},
-        "batch_size": batch_size,
-    }
+    return _data("", source, batch_size)
 
 
 def adamw(schedule: Mapping[str, Any], **fields: Any) -> Mapping[str, Any]:
@@ -137,25 +122,25 @@ def sound_data(own: bool, batch_size: int) -> Mapping[str, Any]:
 
     These are 8,320 samples of stereo at 8 kHz.
     """
+    return _data("data/sounds" if own else "", _DIGITS | {"frames": 13}, batch_size)
+
+
+def _data(folder: str, other: Mapping[str, Any], batch_size: int) -> Mapping[str, Any]:
+    """The files of both splits in a folder, or the other source where there is none."""
 
     def source(split: str) -> Mapping[str, Any]:
-        if own:
-            return {"_target_": "mmjax.data.folder:Folder", "root": f"data/sounds/{split}"}
-        digits = {"_target_": "mmjax.data.bouncing_digits:BouncingDigits", "split": split}
-        return {**digits, "frames": 13}
+        if folder:
+            return {"_target_": "mmjax.data.folder:Folder", "root": f"{folder}/{split}"}
+        return {**other, "split": split}
 
     return {"train": source("train"), "evaluation": source("test"), "batch_size": batch_size}
 
 
-def players(rate: float, b1: float, b2: float) -> Mapping[str, Any]:
-    """The updates of an autoencoder and of the discriminator that judges it, in this order."""
+def players(
+    rate: float, names: tuple[str, ...] = ("autoencoder", "discriminator"), **fields: Any
+) -> Mapping[str, Any]:
+    """The ``updates`` section of networks that play against each other, in their order."""
+    (one,) = adamw({"peak": rate}, **fields).values()
     return {
-        player: {
-            "order": order, "params": f"{player}/.*",
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW", "b1": b1, "b2": b2,
-                "schedule": {"peak": rate},
-            },
-        }
-        for order, player in enumerate(("autoencoder", "discriminator"))
-    }  # fmt: skip
+        name: {**one, "order": order, "params": f"{name}/.*"} for order, name in enumerate(names)
+    }

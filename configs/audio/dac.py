@@ -67,7 +67,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         "critic": {"loss": "least_squares", "weight": float(judges)},
         "penalties": {"commitment": 0.25, "codebook": 1.0},
     }  # fmt: skip
-    config.updates = players(rate, 0.8, 0.99)
+    config.updates = players(rate, b1=0.8, b2=0.99)
     config.data = sound_data(variant == "full", batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

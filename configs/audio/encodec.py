@@ -66,7 +66,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         },
         "critic": {"weight": 3.0}, "penalties": {"commitment": 1.0},
     }  # fmt: skip
-    config.updates = players(rate, 0.5, 0.9)
+    config.updates = players(rate, b1=0.5, b2=0.9)
     config.data = sound_data(variant == "full", batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

@@ -14,7 +14,7 @@ Deviates: kernels of 4 x 4 pixels where the paper has 5 x 5, as in public ports.
 
 from ml_collections import ConfigDict
 
-from mmjax.presets import picture_data, pictures
+from mmjax.presets import picture_data, pictures, players
 
 VARIANTS = {
     # side, channels, widths from high to low resolution, noise, steps, batch
@@ -38,16 +38,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.objective = {
         "_target_": "mmjax.objectives.adversarial:Adversarial", "noise": noise,
     }  # fmt: skip
-    config.updates = {
-        player: {
-            "order": order, "params": f"{player}/.*",
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW", "b1": 0.5,
-                "schedule": {"peak": 2e-4},
-            },
-        }
-        for order, player in enumerate(("discriminator", "generator"))
-    }  # fmt: skip
+    config.updates = players(2e-4, ("discriminator", "generator"), b1=0.5)
     config.data = picture_data(variant == "full", side, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     config.evaluation = {"tasks": {"unconditional": {"want": ("image",)}}}

@@ -22,7 +22,7 @@ Deviates: the commitment weighs a quarter, as in the paper; in the weights that 
 
 from ml_collections import ConfigDict
 
-from mmjax.presets import picture_data, pictures
+from mmjax.presets import picture_data, pictures, players
 
 OWN = (256, 3, (128, 128, 256, 256, 512), 2, 256, 32, (4,), (64, 3), 600_000, 250_001, 96, 4.5e-6)
 DIGITS = (16, 1, (32, 64), 1, 8, 8, (), (16, 1), 500, 250, 32, 3e-5)
@@ -67,16 +67,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     own = widths == OWN[2]
     if own or variant == "tiny":
         _add_perceptual(config, own)
-    config.updates = {
-        player: {
-            "order": order, "params": f"{player}/.*",
-            "optimiser": {
-                "_target_": "mmjax.training.optimiser:AdamW", "b1": 0.5, "b2": 0.9,
-                "schedule": {"peak": rate * batch},
-            },
-        }
-        for order, player in enumerate(("autoencoder", "discriminator"))
-    }  # fmt: skip
+    config.updates = players(rate * batch, b1=0.5, b2=0.9)
     config.data = picture_data(own, side, batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

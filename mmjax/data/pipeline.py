@@ -103,7 +103,8 @@ class Pipeline:
         )
 
     def _require_few_bad(self, step: int) -> None:
-        read = (step + 1 + _AHEAD * (1 + self.workers)) * self.batch_size
+        ahead = (_AHEAD + _THREADS) * (1 + self.workers)  # with those that are being read
+        read = (step + 1 + ahead) * self.batch_size
         self.bad.require_few(self.max_bad_share, min(len(self.source), max(read, _FEWEST)))
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from mmjax.errors import UserError
 from mmjax.interop import load_pretrained
 from mmjax.interop.architecture import find
 from mmjax.interop.pretrained import to_public
@@ -39,7 +41,24 @@ def make_case(module, reference, folder, latent_grid):
     return Case(module, reference, folder, variables, clip)
 
 
-def assert_same_numbers(torch, case, assert_near, encode, decode):
+def encode(reference, clip):
+    return reference.encode(clip).latent_dist
+
+
+def decode(reference, latents):
+    return reference.decode(latents).sample
+
+
+def assert_shorter_is_refused(case, axis):
+    """A clip that is one frame, row or column too short is refused in a line with the multiples."""
+    clip = jnp.asarray(case.clip).take(jnp.arange(case.clip.shape[axis] - 1), axis)
+    time, side, _ = case.module.strides
+    message = f"{time}k . 1 frames and sides that are multiples of {side}"
+    with pytest.raises(UserError, match=message):
+        case.module.apply(case.variables, clip, method="encode")
+
+
+def assert_same_numbers(torch, case, assert_near, encode=encode, decode=decode):
     """Encoding and decoding give the reference's numbers, and these vary enough to tell.
 
     ``encode(reference, clip)`` and ``decode(reference, latents)`` call the reference.
@@ -57,7 +76,7 @@ def assert_same_numbers(torch, case, assert_near, encode, decode):
     assert posterior.mode().std() >= 0.1 and expected.std() >= 0.1
 
 
-def assert_same_gradients_of_all(case, assert_same_gradients, encode, decode):
+def assert_same_gradients_of_all(case, assert_same_gradients, encode=encode, decode=decode):
     """Gradients with respect to the clip and every weight are the reference's."""
     weights = np.random.default_rng(1).normal(size=case.clip.shape).astype(np.float32)
     pixels = first(case.clip).requires_grad_()
