@@ -126,3 +126,9 @@ def smallest_picture(module: Any) -> tuple[jax.ShapeDtypeStruct]:
     """The input of an image codec that has a level for each of ``module.widths``."""
     side = 2 ** len(module.widths)
     return (jax.ShapeDtypeStruct((1, side, side, module.channels), jnp.float32),)
+
+
+def smallest_clip(module: Any) -> tuple[jax.ShapeDtypeStruct]:
+    """The input of a video codec whose first frame stands alone: two latents, in one place."""
+    time, *sides = module.strides
+    return (jax.ShapeDtypeStruct((1, 1 + time, *sides, module.channels), jnp.float32),)

@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from mmjax.codecs.video.cosmos import AutoencoderKLCosmos, Change
 from mmjax.interop.architecture import Architecture, only
-from mmjax.interop.common import Weight, affine, scale_shift
+from mmjax.interop.common import Weight, affine, scale_shift, smallest_clip
 
 _FIELDS = {
     "in_channels": ("channels", 3),
@@ -120,11 +117,6 @@ def _attention(public: str, path: str) -> list[Weight]:
     return weights
 
 
-def _inputs(module: AutoencoderKLCosmos) -> tuple[jax.ShapeDtypeStruct]:
-    time, *sides = module.strides
-    return (jax.ShapeDtypeStruct((1, 1 + time, *sides, module.channels), jnp.float32),)
-
-
 ARCHITECTURES = {
     "AutoencoderKLCosmos": Architecture(
         "AutoencoderKLCosmos",
@@ -133,6 +125,6 @@ ARCHITECTURES = {
         build=_build,
         describe=_describe,
         weights=_weights,
-        inputs=_inputs,
+        inputs=smallest_clip,
     )
 }

@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from mmjax.codecs.video.wan import AutoencoderKLWan
 from mmjax.errors import UserError
 from mmjax.interop.architecture import Architecture, only
-from mmjax.interop.common import Weight, affine
+from mmjax.interop.common import Weight, affine, smallest_clip
 
 
 def _build(config: Mapping[str, Any]) -> AutoencoderKLWan:
@@ -124,11 +121,6 @@ def _norm(public: str, path: str, points: int) -> list[Weight]:
     return [Weight(f"{public}.gamma", f"{path}/scale", points=points)]
 
 
-def _inputs(module: AutoencoderKLWan) -> tuple[jax.ShapeDtypeStruct]:
-    time, *sides = module.strides
-    return (jax.ShapeDtypeStruct((1, 1 + time, *sides, module.channels), jnp.float32),)
-
-
 ARCHITECTURES = {
     "AutoencoderKLWan": Architecture(
         "AutoencoderKLWan",
@@ -137,6 +129,6 @@ ARCHITECTURES = {
         build=_build,
         describe=_describe,
         weights=_weights,
-        inputs=_inputs,
+        inputs=smallest_clip,
     )
 }

@@ -27,8 +27,8 @@ class Error(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Absolute:
-    """The absolute difference of each value.
+class Plain:
+    """What errors share that need no network.
 
     Attributes:
       weight: factor of its mean in the loss.
@@ -39,6 +39,11 @@ class Absolute:
     def inputs(self, values: Array) -> dict[str, tuple]:
         """No network."""
         return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Absolute(Plain):
+    """The absolute difference of each value."""
 
     def __call__(self, ctx: Context, made: Array, real: Array) -> Float[Array, "B ..."]:
         """``|made - real|``."""
@@ -46,18 +51,8 @@ class Absolute:
 
 
 @dataclasses.dataclass(frozen=True)
-class Squared:
-    """The squared difference of each value.
-
-    Attributes:
-      weight: factor of its mean in the loss.
-    """
-
-    weight: float = 1.0
-
-    def inputs(self, values: Array) -> dict[str, tuple]:
-        """No network."""
-        return {}
+class Squared(Plain):
+    """The squared difference of each value."""
 
     def __call__(self, ctx: Context, made: Array, real: Array) -> Float[Array, "B ..."]:
         """``(made - real) ** 2``."""
