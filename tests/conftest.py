@@ -1,4 +1,4 @@
-"""Set before anything is imported: the CPU, a compilation cache, and array annotations checked."""
+"""Set before anything is imported: the CPU, how it compiles, and array annotations checked."""
 
 import os
 import pathlib
@@ -7,6 +7,8 @@ import sys
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 ROOT = pathlib.Path(__file__).parents[1]
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
+# Most programs here run once or twice: to optimise their code takes longer than to run it without.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import jaxtyping  # noqa: E402

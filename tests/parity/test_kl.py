@@ -49,7 +49,8 @@ def test_moments_and_reconstruction(torch, case, assert_near):
     assert found.mean.shape[1:3] == module.grid(images.shape[1:]) == (3, 5)
     assert_near(found.mean, last(posterior.mean))
     assert_near(found.logvar, last(posterior.logvar))
-    assert_near(found.divergence().sum((1, 2, 3)), posterior.kl())
+    # One number an example: their spread is no scale to hold an error of rounding to.
+    np.testing.assert_allclose(found.divergence().sum((1, 2, 3)), posterior.kl(), rtol=1e-5)
     decoded = jax.jit(lambda v, z: module.apply(v, z, method="decode"))
     assert_near(decoded(variables, last(posterior.mean)), last(expected))
     assert posterior.mean.std() >= 0.1 and expected.std() >= 0.1
