@@ -126,7 +126,9 @@ class Critics(nn.Module):
         """The verdicts of all, in the order of their names."""
         if self.levelled:
             sound = sound - jnp.mean(sound, axis=1, keepdims=True)
-            peak = jnp.max(jnp.abs(sound), axis=1, keepdims=True)
+            # Of a maximum the gradient looks for equals, and rounding may have left none.
+            place = jnp.argmax(jnp.abs(sound), axis=1, keepdims=True)
+            peak = jnp.abs(jnp.take_along_axis(sound, place, axis=1))
             sound = 0.8 * sound / (peak + 1e-9)
         found = [self.parts[name](sound, train=train) for name in sorted(self.parts)]
         return tuple(verdict for verdicts in found for verdict in verdicts)

@@ -117,6 +117,16 @@ def test_several_hear_a_levelled_sound():
     assert np.abs(plain[0][-1] - found[0][-1]).max() > 1e-3
 
 
+def test_nothing_is_gained_by_a_louder_sound_or_another_mean():
+    module = Critics({"a": MultiPeriod((3,), (3,))}, levelled=True)
+    params, sound = {"params": tree.unflatten(drawn(module))}, noise(8, 8320, 2)  # as audio/dac's
+    slope = jax.jit(jax.grad(lambda x: jnp.mean(module.apply(params, x)[0][-1] ** 2)))(sound)
+    spread = np.linalg.norm(slope) * np.linalg.norm(sound)
+    assert spread > 0
+    np.testing.assert_allclose(np.sum(slope * sound, axis=1) / spread, 0, atol=1e-6)
+    np.testing.assert_allclose(np.mean(slope, axis=1) / np.linalg.norm(slope), 0, atol=1e-6)
+
+
 def test_even_spectra_have_the_power_of_the_sound():
     module = MultiSpectrogram((64,), 2, ())
     params = {"params": tree.unflatten(drawn(module))}
