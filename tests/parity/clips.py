@@ -13,7 +13,6 @@ from mmjax.errors import UserError
 from mmjax.interop import load_pretrained
 from mmjax.interop.architecture import find
 from mmjax.interop.pretrained import to_public
-from tests.codecs.video.streaming import ONCE
 from tests.parity.codecs import first, last, pull, save
 
 
@@ -66,7 +65,7 @@ def assert_same_numbers(torch, case, assert_near, encode=encode, decode=decode):
     with torch.no_grad():
         posterior = encode(case.reference, first(case.clip))
         expected = decode(case.reference, posterior.mode())
-    apply = jax.jit(case.module.apply, static_argnames="method", compiler_options=ONCE)
+    apply = jax.jit(case.module.apply, static_argnames="method")
     params = {"params": case.variables["params"]}
     found = apply(params, case.clip, method="encode")
     assert_near(found.mean, last(posterior.mode()))
@@ -93,7 +92,7 @@ def assert_same_gradients_of_all(case, assert_same_gradients, encode=encode, dec
         spread = jnp.sum(posterior.logvar) if hasattr(posterior, "logvar") else 0.0
         return jnp.sum(output * weights) + spread
 
-    gradient = jax.jit(jax.grad(loss, (0, 1)), compiler_options=ONCE)
+    gradient = jax.jit(jax.grad(loss, (0, 1)))
     by_params, by_clip = gradient(case.variables["params"], case.clip)
     architecture = find(type(case.reference).__name__, "")
     found = to_public(architecture, case.module, {"params": by_params})

@@ -7,13 +7,10 @@ import numpy as np
 from mmjax import tree
 from mmjax.codecs.chunks import chunks, stream
 
-# What runs once is compiled in half the time without the passes that make it fast.
-ONCE = {"xla_backend_optimization_level": 0}
-
 
 def assert_chunks_equal_whole(codec, variables, clip, size=1):
     """Chunks of ``size`` latent frames, joined, are within 1e-5 of the whole, both ways."""
-    apply = jax.jit(codec.apply, static_argnames="method", compiler_options=ONCE)
+    apply = jax.jit(codec.apply, static_argnames="method")
     whole = apply(variables, clip, method="encode").mean
     parts = list(stream(codec, variables, chunks(clip, size, codec.strides[0]), "encode"))
     assert len(parts) == -(-whole.shape[1] // size)
@@ -46,7 +43,7 @@ def noisy(codec, shape, seed=0):
 def assert_causal(codec, variables, clip):
     """What comes later changes no latent: the first of them are those of the first frames."""
     time = codec.strides[0]
-    apply = jax.jit(codec.apply, static_argnames="method", compiler_options=ONCE)
+    apply = jax.jit(codec.apply, static_argnames="method")
     whole = apply(variables, clip, method="encode").mean
     changed = apply(variables, clip.at[:, 1 + time :].set(0.0), method="encode").mean
     np.testing.assert_allclose(changed[:, :2], whole[:, :2], atol=1e-5)
