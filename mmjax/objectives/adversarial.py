@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import jax
 
 from mmjax.errors import UserError
-from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.base import Aux, Context, Objective, Request, Term
 from mmjax.objectives.games import LOSSES, fool, judge_made, judge_real, lazy_r1
 from mmjax.processes.base import check_choice
 from mmjax.rng import named
@@ -18,7 +18,7 @@ PLAYERS = ("generator", "discriminator")
 
 
 @dataclasses.dataclass(frozen=True)
-class Adversarial:
+class Adversarial(Objective):
     """The adversarial game of one stream (Goodfellow et al. 2014) with two updates a step.
 
     The networks ``generator(noise, train)`` and ``discriminator(values, train) -> logits`` are
@@ -41,7 +41,6 @@ class Adversarial:
     loss: str = "non_saturating"
     r1: float = 0.0
     r1_every: int = 16
-    whole_batch = False
 
     def __post_init__(self):
         check_choice("Adversarial", "loss", self.loss, LOSSES)
@@ -51,9 +50,6 @@ class Adversarial:
         """Noise for the generator, real values for the discriminator."""
         real = self._values(batch)
         return {"generator": (self._noise(key, len(real)),), "discriminator": (real,)}
-
-    def init_state(self, batch: Batch) -> None:
-        """None: the objective keeps no state."""
 
     def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
         """The stream's real values."""

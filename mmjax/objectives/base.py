@@ -97,7 +97,12 @@ class Request:
 
 @runtime_checkable
 class Objective(Protocol):
-    """What is learned. An objective that couples the whole batch sets ``whole_batch``."""
+    """What is learned; a subclass that keeps no state is spared to say so.
+
+    Attributes:
+      whole_batch: whether the loss of an example depends on the others of its batch, which can
+        then not be taken in parts.
+    """
 
     whole_batch: bool = False
 
@@ -106,6 +111,7 @@ class Objective(Protocol):
 
     def init_state(self, batch: Batch) -> Tree:
         """The objective's own state for batches of these shapes; None if it has none."""
+        return None
 
     def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
         """Work without gradients: frozen codecs and encoders, rollouts, rewards."""

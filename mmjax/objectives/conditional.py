@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.errors import UserError
-from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.base import Aux, Context, Objective, Request, Term
 from mmjax.processes.base import check_choice
 from mmjax.processes.likelihood import Likelihood
 from mmjax.rng import named
@@ -16,7 +16,7 @@ from mmjax.typing import Batch, PRNGKeyArray
 
 
 @dataclasses.dataclass(frozen=True)
-class ConditionalVariational:
+class ConditionalVariational(Objective):
     """The conditional variational autoencoder (Sohn et al. 2015, eq. 4).
 
     The network has ``encode(values, condition) -> posterior``, ``prior(condition) -> posterior``
@@ -34,7 +34,6 @@ class ConditionalVariational:
     stream: str = "image"
     condition: str = "label"
     network: str = "autoencoder"
-    whole_batch = False
 
     def __post_init__(self):
         for field in ("stream", "condition"):
@@ -46,9 +45,6 @@ class ConditionalVariational:
         """The clean values of stream and condition."""
         found = self.prepare(None, batch, key)
         return {self.network: (found["stream"].values, found["condition"].values)}
-
-    def init_state(self, batch: Batch) -> None:
-        """None: the objective keeps no state."""
 
     def prepare(self, ctx: Context | None, batch: Batch, key: PRNGKeyArray) -> Batch:
         """The stream and the condition, encoded by their codecs."""

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import optax
 
 from mmjax.errors import UserError
-from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.base import Aux, Context, Objective, Request, Term
 from mmjax.streams import Stream, StreamSpec
 from mmjax.typing import Batch, PRNGKeyArray
 
 
 @dataclasses.dataclass(frozen=True)
-class Contrastive:
+class Contrastive(Objective):
     """Symmetric InfoNCE over the whole batch (CLIP; Radford et al. 2021, figure 3).
 
     The network maps streams to embeddings of unit length ``{stream: [B, E]}`` and the log of the
@@ -45,9 +45,6 @@ class Contrastive:
     def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
         """The two streams."""
         return {self.network: (self._encode(batch),)}
-
-    def init_state(self, batch: Batch) -> None:
-        """None: the objective keeps no state."""
 
     def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
         """The two streams, encoded."""

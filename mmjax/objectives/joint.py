@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.base import Aux, Context, Objective, Request, Term
 from mmjax.objectives.model import NetworkModel
 from mmjax.processes.times import TimeSampler
 from mmjax.rng import named, named_keys
@@ -15,7 +15,7 @@ from mmjax.typing import Batch, PRNGKeyArray
 
 
 @dataclasses.dataclass(frozen=True)
-class Joint:
+class Joint(Objective):
     """Corrupts each stream by its process, predicts all in one network, sums the processes' losses.
 
     Attributes:
@@ -27,14 +27,10 @@ class Joint:
     streams: Mapping[str, StreamSpec]
     times: TimeSampler = TimeSampler()
     network: str = "denoiser"
-    whole_batch = False
 
     def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
         """The clean streams of the batch."""
         return {self.network: (self._encode(batch),)}
-
-    def init_state(self, batch: Batch) -> None:
-        """None: the objective keeps no state."""
 
     def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
         """The batch's streams, encoded."""

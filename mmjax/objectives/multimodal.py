@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.errors import UserError
-from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.base import Aux, Context, Objective, Request, Term
 from mmjax.objectives.multimodal_bounds import ESTIMATORS, evidence
 from mmjax.processes.base import check_choice
 from mmjax.processes.likelihood import Likelihood
@@ -19,7 +19,7 @@ from mmjax.typing import Array, Batch, Float, PRNGKeyArray
 
 
 @dataclasses.dataclass(frozen=True)
-class Experts(abc.ABC):
+class Experts(Objective):
     """What the two kinds have in common.
 
     Each stream has a network of its own name, with ``encode(values) -> posterior`` over latents
@@ -31,7 +31,6 @@ class Experts(abc.ABC):
     """
 
     streams: Mapping[str, StreamSpec]
-    whole_batch = False
 
     def __post_init__(self):
         for name, spec in self.streams.items():
@@ -45,9 +44,6 @@ class Experts(abc.ABC):
     def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
         """Each stream's clean values for its own network."""
         return {name: (spec.encode(batch).values,) for name, spec in self.streams.items()}
-
-    def init_state(self, batch: Batch) -> None:
-        """None: the objective keeps no state."""
 
     def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
         """The batch's streams, encoded by their codecs."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mmjax.errors import UserError
-from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.base import Aux, Context, Objective, Request, Term
 from mmjax.processes.base import check_choice
 from mmjax.rng import named
 from mmjax.streams import Stream, StreamSpec
@@ -16,7 +16,7 @@ from mmjax.typing import Array, Batch, PRNGKeyArray
 
 
 @dataclasses.dataclass(frozen=True)
-class Occupancy:
+class Occupancy(Objective):
     """3DShape2VecSet's loss (Zhang et al. 2023, 2301.11445, eq. 14 and 15).
 
     The network has ``encode(points) -> posterior`` and ``decode(latents, queries) -> logits``. The
@@ -35,7 +35,6 @@ class Occupancy:
     queries: str = "queries"
     network: str = "autoencoder"
     divergence: float = 1e-3
-    whole_batch = False
 
     def __post_init__(self):
         for field in ("surface", "queries"):
@@ -46,9 +45,6 @@ class Occupancy:
         return {
             self.network: (self._values(batch, "surface"), self._values(batch, "queries")[..., :3])
         }
-
-    def init_state(self, batch: Batch) -> None:
-        """None: the objective keeps no state."""
 
     def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
         """The values of both streams."""
