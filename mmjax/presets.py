@@ -96,8 +96,8 @@ def reconstruction(
     """Sets network, objective and optimiser of latent diffusion's autoencoders (2112.10752)."""
     config.networks = {"autoencoder": network}
     config.objective = {
-        "_target_": "mmjax.objectives.reconstruction:Reconstruction",
-        "stream": next(iter(config.streams)), "error": "l1", "divergence": 1e-6,
+        "_target_": "mmjax.objectives.coding:Coding",
+        "stream": next(iter(config.streams)), "penalties": {"divergence": 1e-6},
     }  # fmt: skip
     config.updates = adamw({"peak": rate}, b1=b1, b2=b2)
 

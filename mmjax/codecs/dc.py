@@ -65,8 +65,8 @@ class AutoencoderDC(nn.Module):
         """The latent grid of an image ``(H, W, channels)``."""
         return image_grid(raw_shape, 2 ** (len(self.widths) - 1), "AutoencoderDC")
 
-    def encode(self, images: Float[Array, "B H W C"]) -> Deterministic:
-        """The latents of images in [-1, 1]."""
+    def encode(self, images: Float[Array, "B H W C"], *, train: bool = False) -> Deterministic:
+        """The latents of images in [-1, 1]; ``train`` changes nothing."""
         self.grid(images.shape[1:])
         return Deterministic(self.encoder(images))
 

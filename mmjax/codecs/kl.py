@@ -48,8 +48,8 @@ class AutoencoderKL(nn.Module):
         """The latent grid of an image ``(H, W, channels)``."""
         return image_grid(raw_shape, 2 ** (len(self.widths) - 1), "AutoencoderKL")
 
-    def encode(self, images: Float[Array, "B H W C"]) -> DiagonalNormal:
-        """The posterior over the latents of images in [-1, 1]."""
+    def encode(self, images: Float[Array, "B H W C"], *, train: bool = False) -> DiagonalNormal:
+        """The posterior over the latents of images in [-1, 1]; ``train`` changes nothing."""
         self.grid(images.shape[1:])
         moments = self.encoder(images)
         if self.projected:

@@ -1,7 +1,9 @@
 """What an encoder says about the latents of its input."""
 
+import abc
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +12,36 @@ from mmjax.tree import pytree
 from mmjax.typing import Array, Float, PRNGKeyArray
 
 
+class Posterior(abc.ABC):
+    """What the two kinds have in common: a codec's bottleneck, as objectives take it."""
+
+    mean: Float[Array, "B *grid Z"]
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "B *grid Z"]:
+        """Latents as probable as the distribution says."""
+
+    @abc.abstractmethod
+    def divergence(self) -> Float[Array, "B *grid Z"]:
+        """How far each coordinate is from a standard normal one, in nats."""
+
+    def read(self, key: PRNGKeyArray | None = None) -> tuple[Float[Array, "B *grid Z"]]:
+        """What a decoder takes: a sample, without a key the mean."""
+        return (self.mean if key is None else self.sample(key),)
+
+    def penalties(self, count: int) -> Mapping[str, Float[Array, " B"]]:
+        """The divergence of each example, divided by the ``count`` of its values before coding."""
+        axes = tuple(range(1, self.mean.ndim))
+        return {"divergence": jnp.sum(self.divergence(), axis=axes) / count}
+
+    def use(self) -> Mapping[str, Float[Array, ""]]:
+        """Nothing to log."""
+        return {}
+
+
 @pytree
 @dataclasses.dataclass(frozen=True)
-class DiagonalNormal:
+class DiagonalNormal(Posterior):
     """A normal distribution with independent coordinates.
 
     Attributes:
@@ -63,7 +92,7 @@ class DiagonalNormal:
 
 @pytree
 @dataclasses.dataclass(frozen=True)
-class Deterministic:
+class Deterministic(Posterior):
     """Latents without spread, and without a penalty.
 
     Attributes:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from mmjax.codecs.pyramid import image_grid
 from mmjax.codecs.quantisers.base import Quantised
 from mmjax.tree import pytree
-from mmjax.typing import Array, Float
+from mmjax.typing import Array, Float, PRNGKeyArray
 
 TOP, BOTTOM = "top", "bottom"
 _STRIDES = {BOTTOM: 4, TOP: 8}  # pixels a side for each code
@@ -37,9 +37,12 @@ class Levels:
         """The codes by level."""
         return {name: level.codes for name, level in self.found.items()}
 
-    @property
-    def losses(self) -> dict[str, Array]:
-        """Every loss of every level, such as ``top_commitment``."""
+    def read(self, key: PRNGKeyArray | None = None) -> tuple[dict[str, Array]]:
+        """What the decoder takes, with or without a key."""
+        return (self.values,)
+
+    def penalties(self, count: int) -> dict[str, Array]:
+        """Every loss of every level, such as ``top_commitment``, whatever the ``count``."""
         return {
             f"{name}_{loss}": values
             for name, level in self.found.items()

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from mmjax.objectives.base import Aux, Context, Term
 from mmjax.objectives.coding import ADVERSARIAL, Coding
 from mmjax.objectives.critic import CRITIC
+from mmjax.rng import named
 from mmjax.tree import pytree
 from mmjax.typing import Array, Batch, Float, PRNGKeyArray
 
@@ -75,7 +76,7 @@ def balance(
 class BalancedCoding(Coding):
     """A codec's objective whose errors and critic share the gradient at the reconstruction.
 
-    The weights of the errors and of the critic are their shares; those of the quantiser's losses,
+    The weights of the errors and of the critic are their shares; those of the bottleneck's losses,
     which are no functions of the reconstruction, are factors as ever.
 
     Attributes:
@@ -102,9 +103,9 @@ class BalancedCoding(Coding):
         if self.critic:
             losses[ADVERSARIAL] = functools.partial(self.critic.fooled, ctx)
             weights[ADVERSARIAL] = self.critic.weight * self.critic.begun(ctx)
-        made = self._decode(ctx, found.values)
+        made = self._decode(ctx, found.read(named(key, "posterior")))
         terms, norms = balance(made, losses, weights, ctx.state, self.decay)
-        terms |= self._penalised(found.losses)
+        terms |= self._penalised(found, real)
         return terms, Aux(norms, {self.network: changed}, found.use())
 
 

@@ -1,7 +1,9 @@
-"""A codec that gives back what it took through codes, alone or before a critic."""
+"""A codec that gives back what it took through a bottleneck, alone or before a critic."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,21 +20,36 @@ from mmjax.typing import Array, Batch, Float, Params, PRNGKeyArray, Tree
 ADVERSARIAL = "adversarial"
 
 
+@runtime_checkable
+class Bottleneck(Protocol):
+    """What an encoder finds: codes or a posterior."""
+
+    def read(self, key: PRNGKeyArray | None = None) -> tuple:
+        """The arguments of ``decode``; with a key they may be drawn."""
+
+    def penalties(self, count: int) -> Mapping[str, Float[Array, "..."]]:
+        """Losses by name, unweighted; ``count`` is how many values an example had before."""
+
+    def use(self) -> Mapping[str, Float[Array, ""]]:
+        """What to log, such as how many codes are in use."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Coding:
-    """The loss of a codec with a quantiser, in one update or, with a critic, in two.
+    """The loss of a codec, in one update or, with a critic, in two.
 
-    The network has ``encode(values, train) -> found`` and ``decode(found.values) -> values``;
-    ``found.losses`` are the quantiser's, by name, and ``found.use()`` says how its codes are used.
+    The network has ``encode(values, train) -> Bottleneck`` and ``decode(*found.read()) -> values``.
     Collections that the codec changes in its own update, such as moving codebooks, are kept.
 
     With errors of their own and a critic this is VQ-VAE's (van den Oord et al. 2017, 1711.00937,
-    eq. 3), VQ-GAN's (Esser et al. 2021, 2012.09841, eq. 6) and waveform codecs'. The critic's
-    update is called ``discriminator``, like its network; the codec's has any other name.
+    eq. 3), VQ-GAN's (Esser et al. 2021, 2012.09841, eq. 6) and waveform codecs'; with a posterior
+    latent diffusion's autoencoders' (Rombach et al. 2022, 2112.10752, eq. 25). The critic's update
+    is called ``discriminator``, like its network; the codec's has any other name.
 
     Attributes:
       streams: the system's streams.
-      penalties: the weight of each of the quantiser's losses, by name.
+      penalties: the weight of each of the bottleneck's losses, by name. A posterior's is its
+        ``divergence``, in nats per value before coding: published weights are on that scale.
       stream: the one that is coded.
       network: the codec's name.
       errors: of the reconstruction, by name; those that need networks say which.
@@ -77,21 +94,22 @@ class Coding:
         """The terms of the player that ``update`` names."""
         real = batch["values"]
         found, changed = self._encode(ctx, real, key)
-        made = self._decode(ctx, found.values)
+        vectors = found.read(named(key, "posterior"))
+        made = self._decode(ctx, vectors)
         if self.critic and update == CRITIC:
             return self.critic.terms(ctx, real, made)
         terms = {
             name: Term(error(ctx, made, real), weight=error.weight)
             for name, error in self.errors.items()
         }
-        terms |= self._penalised(found.losses)
+        terms |= self._penalised(found, real)
         if self.critic:
-            weight = self._share(ctx, found.values, real)
+            weight = self._share(ctx, vectors, real)
             terms[ADVERSARIAL] = Term(self.critic.fooled(ctx, made), weight=weight)
         return terms, Aux(mutable={self.network: changed}, metrics=found.use())
 
     def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
-        """The given stream as it comes back through its codes.
+        """The given stream as it comes back through its codes, or a posterior's mean.
 
         Raises:
           UserError: the stream is not given; a codec has nothing to generate from.
@@ -100,19 +118,20 @@ class Coding:
             raise UserError(f"a codec only gives back what it is given; give it {self.stream!r}")
         given = request.given[self.stream]
         found = ctx.apply(self.network, given.values, method="encode")
-        return {self.stream: given.replace(values=self._decode(ctx, found.values))}
+        return {self.stream: given.replace(values=self._decode(ctx, found.read()))}
 
-    def _encode(self, ctx: Context, values: Array, key: PRNGKeyArray) -> tuple[Tree, Tree]:
+    def _encode(self, ctx: Context, values: Array, key: PRNGKeyArray) -> tuple[Bottleneck, Tree]:
         return ctx.apply(
             self.network, values, method="encode", train=True,
             mutable=list(ctx.mutable.get(self.network, {})),
             rngs=named_keys(named(key, "network"), "codes"),
         )  # fmt: skip
 
-    def _decode(self, ctx: Context, values: Tree, params: Params | None = None) -> Array:
-        return ctx.apply(self.network, values, method="decode", params=params)
+    def _decode(self, ctx: Context, vectors: tuple, params: Params | None = None) -> Array:
+        return ctx.apply(self.network, *vectors, method="decode", params=params)
 
-    def _penalised(self, losses: Mapping[str, Array]) -> dict[str, Term]:
+    def _penalised(self, found: Bottleneck, real: Array) -> dict[str, Term]:
+        losses = found.penalties(math.prod(real.shape[1:]))
         if missing := sorted(losses.keys() ^ self.penalties.keys()):
             raise UserError(
                 f"config.objective.penalties: this codec's losses are {', '.join(losses) or 'none'}"
@@ -120,7 +139,7 @@ class Coding:
             )
         return {name: Term(loss, weight=self.penalties[name]) for name, loss in losses.items()}
 
-    def _share(self, ctx: Context, vectors: Tree, real: Array) -> Float[Array, ""]:
+    def _share(self, ctx: Context, vectors: tuple, real: Array) -> Float[Array, ""]:
         """The weight of the critic's judgement."""
         vectors = jax.lax.stop_gradient(vectors)
 

@@ -108,7 +108,7 @@ def test_codes_and_reconstruction(variables, reference, assert_near, assert_same
 def test_losses_and_use_are_told_by_level(variables):
     options = {"method": "encode", "train": True, "mutable": ["codebook"]}
     found, changed = jax.jit(lambda v: CODEC.apply(v, jnp.asarray(IMAGES), **options))(variables)
-    assert set(found.losses) == {"top_commitment", "bottom_commitment"}
+    assert set(found.penalties(1)) == {"top_commitment", "bottom_commitment"}
     assert set(found.use()) == {"perplexity/top", "perplexity/bottom"}
     for name in ("top", "bottom"):
         before, after = variables["codebook"][name]["vectors"], changed["codebook"][name]["vectors"]

@@ -14,7 +14,7 @@ from mmjax.codecs.quantisers.ema import MovingAverage
 from mmjax.codecs.quantisers.residual import Residual
 from mmjax.errors import UserError
 from mmjax.tree import pytree
-from mmjax.typing import Array, Float, Int
+from mmjax.typing import Array, Float, Int, PRNGKeyArray
 
 
 @pytree
@@ -27,6 +27,12 @@ class Scaled(Quantised):
     """
 
     scales: Float[Array, "B S"]
+
+    def read(
+        self, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, "B N D"], Float[Array, "B S"]]:
+        """What the decoder takes, with or without a key."""
+        return self.values, self.scales
 
 
 class Encodec(nn.Module):

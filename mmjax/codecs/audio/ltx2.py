@@ -60,8 +60,11 @@ class AutoencoderKLLTX2Audio(nn.Module):
             )
         return 1 + (frames - 1) // time, bins // band
 
-    def encode(self, mel: Float[Array, "B T F C"]) -> DiagonalNormal:
-        """The posterior over the latents of log mel spectrograms, or of a chunk of them."""
+    def encode(self, mel: Float[Array, "B T F C"], *, train: bool = False) -> DiagonalNormal:
+        """The posterior over the latents of log mel spectrograms, or of a chunk of them.
+
+        ``train`` changes nothing.
+        """
         check_clip(self, mel)
         mean, logvar = jnp.split(self.encoder(mel), 2, axis=-1)
         return DiagonalNormal(mean, jnp.clip(logvar, -30.0, 20.0))

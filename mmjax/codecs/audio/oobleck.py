@@ -41,8 +41,8 @@ class Oobleck(nn.Module):
         """The number of latents of a waveform ``(samples, channels)``."""
         return sound_grid(raw_shape, math.prod(self.ratios), "Oobleck")
 
-    def encode(self, sound: Float[Array, "B L C"]) -> DiagonalNormal:
-        """The posterior over the latents of waveforms in [-1, 1]."""
+    def encode(self, sound: Float[Array, "B L C"], *, train: bool = False) -> DiagonalNormal:
+        """The posterior over the latents of waveforms in [-1, 1]; ``train`` changes nothing."""
         self.grid(sound.shape[1:])
         mean, spread = jnp.split(self.encoder(sound), 2, axis=-1)
         return DiagonalNormal(mean, 2 * jnp.log(jax.nn.softplus(spread) + 1e-4))

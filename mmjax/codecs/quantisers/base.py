@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from mmjax.errors import UserError
 from mmjax.tree import pytree
-from mmjax.typing import Array, Float, Int
+from mmjax.typing import Array, Float, Int, PRNGKeyArray
 
 
 @pytree
@@ -34,6 +34,14 @@ class Quantised:
     codes: Int[Array, "..."]
     losses: Mapping[str, Float[Array, "..."]]
     vocabulary: int = dataclasses.field(kw_only=True, metadata={"static": True})
+
+    def read(self, key: PRNGKeyArray | None = None) -> tuple[Float[Array, "*P E"]]:
+        """What a decoder takes, with or without a key."""
+        return (self.values,)
+
+    def penalties(self, count: int) -> Mapping[str, Float[Array, "..."]]:
+        """The losses, which count by vector, whatever the ``count`` of values before coding."""
+        return self.losses
 
     def use(self) -> dict[str, Float[Array, ""]]:
         """The ``perplexity`` of the codes, or its mean over codebooks, to log."""

@@ -116,8 +116,8 @@ class AutoencoderKLCosmos(nn.Module):
         """The latent grid of a clip ``(T, H, W, channels)``."""
         return clip_grid(raw_shape, self.strides, "AutoencoderKLCosmos")
 
-    def encode(self, video: Float[Array, "B T H W C"]) -> Deterministic:
-        """The latents of a clip in [-1, 1], or of a chunk of one."""
+    def encode(self, video: Float[Array, "B T H W C"], *, train: bool = False) -> Deterministic:
+        """The latents of a clip in [-1, 1], or of a chunk of one; ``train`` changes nothing."""
         check_clip(self, video)
         return Deterministic(self.project(self.encoder(self.cells(video))))
 

@@ -96,10 +96,10 @@ class AutoencoderKLLTX2Video(nn.Module):
         """The latent grid of a clip ``(T, H, W, channels)``."""
         return clip_grid(raw_shape, self.strides, "AutoencoderKLLTX2Video")
 
-    def encode(self, video: Float[Array, "B T H W C"]) -> DiagonalNormal:
+    def encode(self, video: Float[Array, "B T H W C"], *, train: bool = False) -> DiagonalNormal:
         """The posterior over the latents of a clip in [-1, 1], or of a chunk of one.
 
-        Its variance is one for all channels of a latent.
+        Its variance is one for all channels of a latent; ``train`` changes nothing.
         """
         check_clip(self, video)
         moments = self.encoder(space_to_depth(video, self._cell, columns_first=True))

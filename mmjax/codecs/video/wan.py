@@ -76,8 +76,11 @@ class AutoencoderKLWan(nn.Module):
         """The latent grid of a clip ``(T, H, W, channels)``."""
         return clip_grid(raw_shape, self.strides, "AutoencoderKLWan")
 
-    def encode(self, video: Float[Array, "B T H W C"]) -> DiagonalNormal:
-        """The posterior over the latents of a clip in [-1, 1], or of a chunk of one."""
+    def encode(self, video: Float[Array, "B T H W C"], *, train: bool = False) -> DiagonalNormal:
+        """The posterior over the latents of a clip in [-1, 1], or of a chunk of one.
+
+        ``train`` changes nothing.
+        """
         check_clip(self, video)
         video = space_to_depth(video, (1, self.patch, self.patch), columns_first=True)
         mean, logvar = jnp.split(self.moments(self.encoder(video)), 2, axis=-1)
