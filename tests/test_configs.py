@@ -18,9 +18,13 @@ from tests.tiny import FOLDER, NAMES, load, logged, tiny
 SIZES = {
     "audio/dac": 76_620_777 + 41_105_770 + 1_413_990,
     "audio/encodec": 14_851_810 + 472_490,
+    "audio/encodec:48khz": 14_853_378 + 481_130,
+    "audio/mimi": 79_308_609 + 472_490,
+    "audio/oobleck": 156_112_514 + 1_883_850,
     "av/ltx2": 19_575_771_904,
     "image/dc_ae": 312_250_275,
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output
+    "image/dvae": 53_786_240 + 43_829_766,
     "image/gan": 3_576_704 + 2_765_568,
     "image/kl_vae": 83_653_863,
     "image/vq_gan": 72_141_699 + 2_765_633 + 14_714_688 + 1_472,

@@ -29,6 +29,21 @@ def test_values(family, density):
     np.testing.assert_allclose(process.mode(jnp.asarray(OUTPUT)), expected, rtol=1e-5)
 
 
+def test_logit_laplace_is_the_density_of_a_logistic_curve_of_laplace_numbers():
+    process, target = Likelihood("logit_laplace"), RNG.uniform(0.1, 0.9, (2, 3, 2))
+    location, scale = OUTPUT[..., :2], np.exp(OUTPUT[..., 2:])
+    logit = np.log(target / (1 - target))
+    expected = stats.laplace(location, scale).logpdf(logit) - np.log(target * (1 - target))
+    found = process.loss(jnp.asarray(OUTPUT), jnp.asarray(target, jnp.float32), jnp.zeros(2))
+    np.testing.assert_allclose(found, -expected.sum(-1), rtol=1e-4)
+    median = process.mode(jnp.asarray(OUTPUT))
+    np.testing.assert_allclose(median, 1 / (1 + np.exp(-location)), rtol=1e-5)
+    grid = np.linspace(1e-4, 1 - 1e-4, 20_001)[:, None]  # it is a density: its integral is 1
+    narrow = jnp.tile(jnp.asarray([[0.3, -0.5]]), (len(grid), 1))
+    density = np.exp(-np.asarray(process.loss(narrow, jnp.asarray(grid), jnp.zeros(1)), np.float64))
+    assert np.trapezoid(density, grid[:, 0]) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_codes():
     process, target = Likelihood("categorical"), RNG.integers(0, 4, (2, 3))
     found = process.loss(jnp.asarray(OUTPUT), jnp.asarray(target), jnp.zeros(2))

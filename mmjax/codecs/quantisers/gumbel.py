@@ -42,13 +42,19 @@ class Gumbel(nn.Module):
         *,
         train: bool = False,
         mask: Bool[Array, "*P"] | None = None,
+        temperature: float | Float[Array, ""] | None = None,
     ) -> Quantised:
-        """Quantises logits; ``mask`` changes nothing, for the loss is per vector."""
+        """Quantises logits; ``mask`` changes nothing, for the loss is per vector.
+
+        A ``temperature`` that falls while a model learns takes the place of the field.
+        """
+        if temperature is None:
+            temperature = self.temperature
         logs = jax.nn.log_softmax(x, axis=-1)
         uniform = jnp.sum(jnp.exp(logs) * logs, axis=-1) + jnp.log(float(self.vocabulary))
         if train:
             noisy = x + jax.random.gumbel(self.make_rng(RANDOM), x.shape)
-            shares = jax.nn.softmax(noisy / self.temperature, axis=-1)
+            shares = jax.nn.softmax(noisy / temperature, axis=-1)
             codes = jnp.argmax(noisy, axis=-1).astype(jnp.int32)
             if self.hard:
                 shares = straight_through(shares, jax.nn.one_hot(codes, self.vocabulary))
