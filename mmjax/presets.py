@@ -137,10 +137,17 @@ def _data(folder: str, other: Mapping[str, Any], batch_size: int) -> Mapping[str
 
 
 def players(
-    rate: float, names: tuple[str, ...] = ("autoencoder", "discriminator"), **fields: Any
+    rate: float | tuple[float, ...],
+    names: tuple[str, ...] = ("autoencoder", "discriminator"),
+    **fields: Any,
 ) -> Mapping[str, Any]:
-    """The ``updates`` section of networks that play against each other, in their order."""
-    (one,) = adamw({"peak": rate}, **fields).values()
-    return {
-        name: {**one, "order": order, "params": f"{name}/.*"} for order, name in enumerate(names)
-    }
+    """The ``updates`` section of networks that play against each other, in their order.
+
+    ``rate`` is one for all, or a tuple of one for each.
+    """
+    rates = rate if isinstance(rate, tuple) else (rate,) * len(names)
+    found = {}
+    for order, (name, peak) in enumerate(zip(names, rates, strict=True)):
+        (one,) = adamw({"peak": peak}, **fields).values()
+        found[name] = {**one, "order": order, "params": f"{name}/.*"}
+    return found

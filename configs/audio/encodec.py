@@ -1,7 +1,8 @@
 """EnCodec: sound to a few rows of codes a step and back, judged by critics of spectrograms.
 
 Defossez et al., "High Fidelity Neural Audio Compression" (2210.13438), section 3. ``full`` is the
-causal codec at 24 kHz, 14,851,810 parameters, and its critics, 472,490.
+causal codec at 24 kHz, 14,851,810 parameters, and its critics, 472,490; ``48khz`` the one for
+stereo in segments of equal loudness, 14,856,294 parameters, and its critics, 481,130.
 
 Command:  mmjax train --config configs/audio/encodec.py:tiny --workdir runs/encodec
 Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` wants eight
@@ -9,7 +10,8 @@ Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` want
 Expected: no figure yet: ``full`` was not trained, and ``tiny`` is no model of sound: after 150
           steps its log mels are further off (3.2) than the mean spectrum (0.70).
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
-          and ``data/sounds/test`` (--config.data.train.root=...), of each its first second.
+          and ``data/sounds/test`` (--config.data.train.root=...), of each its first second
+          (``48khz``: 0.99 s, which is one segment).
 Deviates: the discriminator learns at every step, not at two of three; hinge losses as in the public
           code; half of the examples lose levels, by any number and each by its own.
 """
@@ -27,15 +29,22 @@ VARIANTS = {
         (24_000, 24_000, 1), (32, (2, 4, 5, 8), 2, 128, 32, 1024, 2.0), (OCTAVES, 64),
         ((2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 600_000, 64, 3e-4,
     ),
+    "48khz": (
+        (47_360, 48_000, 2), (32, (2, 4, 5, 8), 2, 128, 16, 1024, 2.0), (OCTAVES, 64),
+        ((2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 600_000, 64, 3e-4,
+    ),
     "tiny": (
         (8320, 8000, 2), (8, (32,), 1, 16, 2, 64, 2.0), ((64, 512), 16),
         ((256,), 4, (2,)), 8, 8, 3e-3,
     ),
 }  # fmt: skip
+SEGMENTS = {
+    "48khz": {"causal": False, "norm": "group", "seconds": 1.0, "overlap": 0.01, "even": True}
+}
 
 
 def get_config(variant: str = "full") -> ConfigDict:
-    """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
+    """The codec and its critics: ``full``, ``48khz``, or ``tiny`` for bouncing digits' sound."""
     sound, codec, (windows, bins), critics, steps, batch, rate = VARIANTS[variant]
     filters, ratios, memories, features, levels, vocabulary, reset = codec
     config = sounds("encodec", *sound)
@@ -44,7 +53,7 @@ def get_config(variant: str = "full") -> ConfigDict:
             "_target_": "mmjax.codecs.audio.encodec:Encodec",
             "rate": sound[1], "channels": sound[2], "filters": filters, "ratios": ratios,
             "memories": memories, "features": features, "levels": levels,
-            "vocabulary": vocabulary, "dropout": 0.5, "reset": reset,
+            "vocabulary": vocabulary, "dropout": 0.5, "reset": reset, **SEGMENTS.get(variant, {}),
         },
         "discriminator": {
             "_target_": "mmjax.models.sound_critics:MultiSpectrogram",
@@ -67,6 +76,6 @@ def get_config(variant: str = "full") -> ConfigDict:
         "critic": {"weight": 3.0}, "penalties": {"commitment": 1.0},
     }  # fmt: skip
     config.updates = players(rate, b1=0.5, b2=0.9)
-    config.data = sound_data(variant == "full", batch)
+    config.data = sound_data(variant != "tiny", batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

@@ -55,6 +55,9 @@ class Mimi(nn.Module):
       levels: codes per step in all.
       vocabulary: entries of each codebook.
       size: length of an entry.
+      dropout: the probability with which an example loses levels in training, the first ones for
+        content apart.
+      reset: the average count of vectors per step below which an entry of a codebook restarts.
     """
 
     rate: int = 24_000
@@ -74,6 +77,8 @@ class Mimi(nn.Module):
     levels: int = 32
     vocabulary: int = 2048
     size: int = 256
+    dropout: float = 0.0
+    reset: float = 0.0
 
     causal_methods = ("encode", "decode")
 
@@ -92,9 +97,13 @@ class Mimi(nn.Module):
         edge = Style(True, "edge", "none")
         self.down = PaddedConv(width, slower, edge, _SLOWER, bias=False)
         self.up = TrimmedConvTranspose(width, slower, _SLOWER, style, groups=width, bias=False)
-        parts = {"vocabulary": self.vocabulary, "size": self.size, "features": width}
+        parts = {
+            "vocabulary": self.vocabulary, "size": self.size, "features": width,
+            "reset": self.reset,
+        }  # fmt: skip
         self.content = Projected(levels=self.semantic, **parts)
-        self.sound = Projected(levels=self.levels - self.semantic, **parts)
+        levels = self.levels - self.semantic
+        self.sound = Projected(levels=levels, dropout=self.dropout, **parts)
 
     @property
     def strides(self) -> tuple[int]:
@@ -145,17 +154,21 @@ class Projected(nn.Module):
       vocabulary: entries of each codebook.
       size: length of an entry.
       features: length of the vectors that come and go.
+      dropout: the probability with which an example loses levels in training.
+      reset: the average count of vectors per step below which an entry of a codebook restarts.
     """
 
     levels: int
     vocabulary: int
     size: int
     features: int
+    dropout: float = 0.0
+    reset: float = 0.0
 
     def setup(self):
         """The projections and the quantisers between them."""
-        level = MovingAverage(self.vocabulary, self.size, stored=False)
-        self.quantiser = Residual(level, self.levels)
+        level = MovingAverage(self.vocabulary, self.size, stored=False, reset=self.reset)
+        self.quantiser = Residual(level, self.levels, self.dropout)
         self.project = nn.Dense(self.size, use_bias=False)
         self.unproject = nn.Dense(self.features, use_bias=False)
 
