@@ -10,6 +10,7 @@ import pytest
 
 from mmjax import config as configs
 from mmjax import tree
+from mmjax.codecs.audio.encodec import Encodec
 from mmjax.codecs.pixels import Pixels
 from mmjax.codecs.quantisers.nearest import Nearest
 from mmjax.codecs.vq import VQAutoencoder
@@ -168,6 +169,22 @@ def test_sample_gives_back_what_is_given(ctx):
     np.testing.assert_allclose(found.values, given_back(ctx), rtol=1e-4, atol=1e-5)
     with pytest.raises(UserError, match="give it 'image'"):
         objective().sample(ctx, Request({}, ("image",), 3), KEY)
+
+
+def test_what_segments_were_divided_by_reaches_the_decoder():
+    codec = Encodec(
+        rate=100, channels=1, filters=2, ratios=(4,), memories=1, features=4, levels=2,
+        vocabulary=8, causal=False, norm="group", seconds=0.4, overlap=0.1, even=True,
+    )  # fmt: skip
+    sound = jnp.asarray(np.random.default_rng(0).normal(0, 0.05, (2, 76, 1)), jnp.float32)
+    spec = StreamSpec("audio", "audio", (76,), 1, None, ("time",), np.zeros((76, 1), np.float32))
+    variables = dict(jax.jit(codec.init)(KEY, sound))
+    params = {"autoencoder": variables.pop("params")}
+    ctx = Context({"autoencoder": codec}, params, params, {"autoencoder": variables})
+    game = Coding({"audio": spec}, {"commitment": 1.0}, stream="audio")
+    request = Request({"audio": spec.encode({"audio": sound})}, ("audio",), 2)
+    found = game.sample(ctx, request, KEY)["audio"].values
+    np.testing.assert_allclose(found, ctx.apply("autoencoder", sound), rtol=1e-4, atol=1e-6)
 
 
 def test_mistakes_are_named(ctx):
