@@ -30,7 +30,8 @@ def pictures(name: str, side: int, channels: int) -> ConfigDict:
 def labelled_digits(name: str, side: int, batch_size: int, likelihood: str) -> ConfigDict:
     """The beginning of a config of two streams: handwritten digits in [0, 1] and their labels.
 
-    The process of each is a likelihood, that of the pictures of the family ``likelihood``.
+    The process of each is a likelihood, that of the pictures of the family ``likelihood``; either
+    is to be made from the other, and both from nothing.
     """
     config = pictures(name, side, channels=1)
     config.modalities["label"] = {"_target_": "mmjax.modalities.label:Label", "classes": 10}
@@ -47,13 +48,43 @@ def labelled_digits(name: str, side: int, batch_size: int, likelihood: str) -> C
         },
     }  # fmt: skip
     config.data = picture_data(False, side, batch_size)
+    config.evaluation = {
+        "tasks": {
+            "label_to_image": {"given": ("label",), "want": ("image",)},
+            "image_to_label": {"given": ("image",), "want": ("label",)},
+            "unconditional": {"want": ("image", "label")},
+        }
+    }
     return config
 
 
-def picture_data(own: bool, side: int, batch_size: int) -> Mapping[str, Any]:
-    """The ``data`` section: ``own`` pictures in ``data/images``, or scikit-learn's handwriting."""
+def picture_data(
+    own: bool, side: int, batch_size: int, folder: str = "data/images"
+) -> Mapping[str, Any]:
+    """The ``data`` section: ``own`` pictures in a folder, or scikit-learn's handwriting."""
     digits = {"_target_": "mmjax.data.digits:Digits", "height": side, "width": side}
-    return _data("data/images" if own else "", digits, batch_size)
+    return _data(folder if own else "", digits, batch_size)
+
+
+def two_level_codec(
+    channels: int,
+    width: int,
+    blocks: int,
+    inner: int,
+    size: int,
+    codes: int,
+    decay: float,
+    reset: float,
+) -> Mapping[str, Any]:
+    """VQ-VAE-2's codec of pictures, with two codebooks that follow averages."""
+    return {
+        "_target_": "mmjax.codecs.vq2:VQAutoencoder2",
+        "quantiser": {
+            "_target_": "mmjax.codecs.quantisers.ema:MovingAverage",
+            "vocabulary": codes, "size": size, "decay": decay, "reset": reset,
+        },
+        "size": size, "channels": channels, "width": width, "blocks": blocks, "inner": inner,
+    }  # fmt: skip
 
 
 def clips(name: str, frames: int, side: int, fps: int | float, channels: int) -> ConfigDict:
@@ -72,6 +103,21 @@ def clips(name: str, frames: int, side: int, fps: int | float, channels: int) ->
 def clip_data(own: bool, frames: int, batch_size: int) -> Mapping[str, Any]:
     """The ``data`` section: ``own`` clips in ``data/videos``, or the bouncing digits."""
     return _data("data/videos" if own else "", _DIGITS | {"frames": frames}, batch_size)
+
+
+def clip_codec(name: str, published: bool, network: Mapping[str, Any], fps: int = 24) -> ConfigDict:
+    """An autoencoder of video: 17 frames of 256 pixels a side, or seconds of training on digits.
+
+    ``network`` has all fields but ``channels``; those of the digits' clips are one.
+    """
+    frames, side, rate, channels, steps, batch, peak = (
+        (17, 256, fps, 3, 400_000, 32, 1e-4) if published else (13, 24, 12.5, 1, 8, 8, 2e-3)
+    )
+    config = clips(name, frames, side, rate, channels)
+    reconstruction(config, {**network, "channels": channels}, peak, b1=0.9, b2=0.99)
+    config.data = clip_data(published, frames, batch)
+    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
+    return config
 
 
 def passages(own: bool, length: int, batch_size: int) -> Mapping[str, Any]:

@@ -11,12 +11,12 @@ Expected: ``digits``: a mean squared error of 0.017 of pixels in [-1, 1] on trai
           use; protocol: log of the loss.
 Data:     ``digits`` and ``tiny`` read scikit-learn's handwriting; ``full`` pictures of your own in
           ``data/images/train`` and ``data/images/test`` (--config.data.train.root=...).
-Deviates: the codec alone, without its hierarchy of priors.
+Deviates: the codec alone; configs/image/vq_vae2_prior.py has its hierarchy of priors.
 """
 
 from ml_collections import ConfigDict
 
-from mmjax.presets import adamw, picture_data, pictures
+from mmjax.presets import adamw, picture_data, pictures, two_level_codec
 
 VARIANTS = {
     # side, channels, width, blocks, inner width, numbers quantised, codes, decay, the count below
@@ -33,15 +33,8 @@ def get_config(variant: str = "full") -> ConfigDict:
     steps, batch, rate = rest
     config = pictures("vq_vae2", side, channels)
     config.networks = {
-        "autoencoder": {
-            "_target_": "mmjax.codecs.vq2:VQAutoencoder2",
-            "quantiser": {
-                "_target_": "mmjax.codecs.quantisers.ema:MovingAverage",
-                "vocabulary": codes, "size": size, "decay": decay, "reset": reset,
-            },
-            "size": size, "channels": channels, "width": width, "blocks": blocks, "inner": inner,
-        }
-    }  # fmt: skip
+        "autoencoder": two_level_codec(channels, width, blocks, inner, size, codes, decay, reset)
+    }
     config.objective = {
         "_target_": "mmjax.objectives.coding:Coding",
         "errors": {"l2": {"_target_": "mmjax.objectives.errors:Squared"}},

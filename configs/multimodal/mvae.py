@@ -43,11 +43,4 @@ def get_config(variant: str = "full") -> ConfigDict:
     }  # fmt: skip
     config.updates = adamw({"peak": 1e-3})
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
-    config.evaluation = {
-        "tasks": {
-            "label_to_image": {"given": ("label",), "want": ("image",)},
-            "image_to_label": {"given": ("image",), "want": ("label",)},
-            "unconditional": {"want": ("image", "label")},
-        }
-    }
     return config

@@ -15,33 +15,23 @@ Deviates: L1 alone; the published training adds a perceptual term, and at its en
 
 from ml_collections import ConfigDict
 
-from mmjax.presets import clip_data, clips, reconstruction
+from mmjax.presets import clip_codec
 
 VARIANTS = {
-    # frames, side, frames per second, channels; widths, decoder's, blocks, latents, frames and
-    # side per latent, wavelet; steps, batch, learning rate. ``tiny`` has no wavelets: untrained,
-    # they spread pixels so far that rounding decides on which side of the target many are, and with
-    # it on their gradient.
-    "full": (
-        (17, 256, 24, 3), ((128, 256, 512, 512), (256, 512, 512, 512), 2, 16, 8, 8, True),
-        (400_000, 32, 1e-4),
-    ),
-    "tiny": ((13, 24, 12.5, 1), ((8, 8), (8, 8), 0, 4, 4, 4, False), (8, 8, 2e-3)),
-}  # fmt: skip
+    # widths, decoder's, blocks, latents, frames and side per latent, wavelet. ``tiny`` has no
+    # wavelets: untrained, they spread pixels so far that rounding decides on which side of the
+    # target many are, and with it on their gradient.
+    "full": ((128, 256, 512, 512), (256, 512, 512, 512), 2, 16, 8, 8, True),
+    "tiny": ((8, 8), (8, 8), 0, 4, 4, 4, False),
+}
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The tokenizer of a size: ``full`` or ``tiny`` (seconds)."""
-    (frames, side, fps, channels), shape, (steps, batch, rate) = VARIANTS[variant]
-    config = clips("cosmos_vae", frames, side, fps, channels)
-    widths, decoder_widths, blocks, latents, time, cell, wavelet = shape
+    widths, decoder_widths, blocks, latents, time, cell, wavelet = VARIANTS[variant]
     network = {
         "_target_": "mmjax.codecs.video.cosmos:AutoencoderKLCosmos",
-        "channels": channels, "widths": widths, "decoder_widths": decoder_widths,
-        "blocks": blocks, "latents": latents, "time": time, "side": cell,
-        "wavelet": wavelet,
+        "widths": widths, "decoder_widths": decoder_widths, "blocks": blocks, "latents": latents,
+        "time": time, "side": cell, "wavelet": wavelet,
     }  # fmt: skip
-    reconstruction(config, network, rate, b1=0.9, b2=0.99)
-    config.data = clip_data(variant == "full", frames, batch)
-    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
-    return config
+    return clip_codec("cosmos_vae", variant == "full", network)

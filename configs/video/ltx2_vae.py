@@ -15,36 +15,28 @@ Deviates: L1 and a faint KL penalty alone; the published training has a perceptu
 
 from ml_collections import ConfigDict
 
-from mmjax.presets import clip_data, clips, reconstruction
+from mmjax.presets import clip_codec
 
 VARIANTS = {
-    # frames, side, frames per second, channels; latents, widths, blocks, what is halved;
-    # decoder's width, what it is divided by, blocks, what is doubled; steps, batch, learning rate
+    # latents, widths, blocks, what is halved; decoder's width, what it is divided by, blocks, what
+    # is doubled
     "full": (
-        (17, 256, 24, 3), (128, (256, 512, 1024, 2048), (4, 6, 6, 2, 2),
+        (128, (256, 512, 1024, 2048), (4, 6, 6, 2, 2),
         ("spatial", "temporal", "spatiotemporal", "spatiotemporal")),
-        (1024, (2, 2, 2), (5, 5, 5, 5), ("spatiotemporal",) * 3), (400_000, 32, 1e-4),
+        (1024, (2, 2, 2), (5, 5, 5, 5), ("spatiotemporal",) * 3),
     ),
-    "tiny": (
-        (13, 24, 12.5, 1), (4, (8,), (1, 0), ("temporal",)), (8, (1,), (0, 1), ("temporal",)),
-        (8, 8, 2e-3),
-    ),
+    "tiny": ((4, (8,), (1, 0), ("temporal",)), (8, (1,), (0, 1), ("temporal",))),
 }  # fmt: skip
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The autoencoder of a size: ``full`` or ``tiny`` (seconds)."""
-    clip, (latents, widths, blocks, down), decoder, (steps, batch, rate) = VARIANTS[variant]
-    frames, side, fps, channels = clip
-    config = clips("ltx2_vae", frames, side, fps, channels)
+    (latents, widths, blocks, down), decoder = VARIANTS[variant]
     decoder_width, narrowing, decoder_blocks, up = decoder
     network = {
         "_target_": "mmjax.codecs.video.ltx2:AutoencoderKLLTX2Video",
-        "channels": channels, "latents": latents, "widths": widths, "blocks": blocks, "down": down,
+        "latents": latents, "widths": widths, "blocks": blocks, "down": down,
         "decoder_width": decoder_width, "narrowing": narrowing, "decoder_blocks": decoder_blocks,
         "up": up,
     }  # fmt: skip
-    reconstruction(config, network, rate, b1=0.9, b2=0.99)
-    config.data = clip_data(variant == "full", frames, batch)
-    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
-    return config
+    return clip_codec("ltx2_vae", variant == "full", network)

@@ -15,7 +15,7 @@ Deviates: no perceptual and no adversarial term, and one stage; the published tr
 
 from ml_collections import ConfigDict
 
-from mmjax.presets import clip_data, clips, reconstruction
+from mmjax.presets import clip_codec
 
 VARIANTS = {
     # width, decoder's, multipliers, blocks, latents, temporal, patch, residual
@@ -23,8 +23,6 @@ VARIANTS = {
     "2.2": (160, 256, (1, 2, 4, 4), 2, 48, (False, True, True), 2, True),
     "tiny": (4, 4, (1, 1), 1, 2, (True,), 4, True),
 }
-# frames, side, frames per second, channels, steps, batch, learning rate
-CLIPS = {"full": (17, 256, 16, 3, 400_000, 32, 1e-4), "tiny": (13, 24, 12.5, 1, 8, 8, 2e-3)}
 
 
 def get_config(variant: str = "2.1") -> ConfigDict:
@@ -32,16 +30,10 @@ def get_config(variant: str = "2.1") -> ConfigDict:
     width, decoder_width, multipliers, blocks, latents, temporal, patch, residual = VARIANTS[
         variant
     ]
-    kind = "tiny" if variant == "tiny" else "full"
-    frames, side, fps, channels, steps, batch, rate = CLIPS[kind]
-    config = clips("wan_vae", frames, side, fps, channels)
     network = {
         "_target_": "mmjax.codecs.video.wan:AutoencoderKLWan",
-        "channels": channels, "width": width, "decoder_width": decoder_width,
-        "multipliers": multipliers, "blocks": blocks, "latents": latents,
-        "temporal": temporal, "patch": patch, "residual": residual,
+        "width": width, "decoder_width": decoder_width, "multipliers": multipliers,
+        "blocks": blocks, "latents": latents, "temporal": temporal, "patch": patch,
+        "residual": residual,
     }  # fmt: skip
-    reconstruction(config, network, rate, b1=0.9, b2=0.99)
-    config.data = clip_data(kind == "full", frames, batch)
-    config.train = {"steps": steps, "log_every": 20, "save_every": 500}
-    return config
+    return clip_codec("wan_vae", variant != "tiny", network, fps=16)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.codecs.pyramid import image_grid
-from mmjax.codecs.quantisers.base import Quantised
+from mmjax.codecs.quantisers.base import Quantised, vectors
 from mmjax.codecs.quantisers.gumbel import Gumbel
 from mmjax.layers.conv import repeat_pixels
 from mmjax.typing import Array, Float, Int
@@ -126,9 +126,7 @@ class DVAE(nn.Module):
         self, codes: Int[Array, "B h w"] | Float[Array, "B h w Z"]
     ) -> Float[Array, "B H W D"]:
         """Locations, then logarithms of scales, from codes or from vectors."""
-        if jnp.issubdtype(codes.dtype, jnp.integer):
-            codes = self.quantiser.lookup(codes)
-        return self.decoder(codes)
+        return self.decoder(vectors(self.quantiser, codes))
 
     def __call__(self, images: Float[Array, "B H W C"]) -> Float[Array, "B H W D"]:
         """What the decoder makes of the likeliest codes."""

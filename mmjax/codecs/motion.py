@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from mmjax.codecs.quantisers.base import Quantised
+from mmjax.codecs.quantisers.base import Quantised, vectors
 from mmjax.errors import UserError
 from mmjax.layers.conv1d import Conv1d, same
 from mmjax.typing import Array, Float, Int
@@ -131,9 +131,7 @@ class MotionVQ(nn.Module):
 
     def decode(self, codes: Int[Array, "B N *Q"] | Float[Array, "B N Z"]) -> Float[Array, "B T D"]:
         """Motion from codes or from the quantiser's vectors."""
-        if jnp.issubdtype(codes.dtype, jnp.integer):
-            codes = self.quantiser.lookup(codes)
-        return self.decoder(codes)
+        return self.decoder(vectors(self.quantiser, codes))
 
     def __call__(
         self, motion: Float[Array, "B T D"], *, train: bool = False

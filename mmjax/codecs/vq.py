@@ -3,10 +3,9 @@
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from mmjax.codecs.pyramid import Decoder, Encoder, image_grid
-from mmjax.codecs.quantisers.base import Quantised
+from mmjax.codecs.quantisers.base import Quantised, vectors
 from mmjax.typing import Array, Float, Int
 
 
@@ -73,9 +72,7 @@ class VQAutoencoder(VQEncoder):
         self, codes: Int[Array, "B h w"] | Float[Array, "B h w Z"]
     ) -> Float[Array, "B H W C"]:
         """Images, about in [-1, 1] and not clipped, from codes or from the quantiser's vectors."""
-        if jnp.issubdtype(codes.dtype, jnp.integer):
-            codes = self.quantiser.lookup(codes)
-        return self.decoder(self.unproject(codes))
+        return self.decoder(self.unproject(vectors(self.quantiser, codes)))
 
     def __call__(
         self, images: Float[Array, "B H W C"], *, train: bool = False

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mmjax.codecs.pyramid import image_grid
-from mmjax.codecs.quantisers.base import Quantised
+from mmjax.codecs.quantisers.base import Quantised, vectors
 from mmjax.tree import pytree
 from mmjax.typing import Array, Float, PRNGKeyArray
 
@@ -109,12 +109,7 @@ class VQAutoencoder2(nn.Module):
 
     def decode(self, codes: Mapping[str, Array]) -> Float[Array, "B H W C"]:
         """Images, about in [-1, 1] and not clipped, from each level's codes or vectors."""
-        top, bottom = (
-            quantiser.lookup(codes[name])
-            if jnp.issubdtype(codes[name].dtype, jnp.integer)
-            else codes[name]
-            for name, quantiser in ((TOP, self.top), (BOTTOM, self.bottom))
-        )
+        top, bottom = vectors(self.top, codes[TOP]), vectors(self.bottom, codes[BOTTOM])
         return self.decoder(jnp.concatenate([self.spread_top(top), bottom], axis=-1))
 
     def __call__(

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import operator
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import safetensors
 import safetensors.numpy
 
 from mmjax.data.bad_records import name_of
+from mmjax.data.splits import place
 from mmjax.errors import UserError
 from mmjax.files import atomic, write_text
 from mmjax.modalities.base import MediaError
@@ -73,9 +73,7 @@ class ArrayRecords:
         return len(self._records)
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
-        index = operator.index(index)
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
+        index = place(self, index)
         try:
             return decode(self._records[index])
         except (ValueError, RuntimeError) as error:

@@ -2,16 +2,14 @@
 
 import dataclasses
 import functools
-import operator
 from typing import SupportsIndex
 
 import numpy as np
 
-from mmjax.errors import UserError
+from mmjax.data.splits import SPLITS, check_split, place
 from mmjax.typing import Int, UInt8
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SPLITS = ("train", "test")
 
 _STILL_CAPTIONS = (
     "{article} {name}",
@@ -37,8 +35,7 @@ def handwritten(split: str) -> tuple[UInt8[np.ndarray, "N 8 8"], Int[np.ndarray,
     scikit-learn's copy of the UCI optical digits holds 1,797 pictures ordered by writer, so the
     last fifth, which is the test split, is by hands that the training split has not seen.
     """
-    if split not in SPLITS:
-        raise UserError(f"split {split!r} of the handwritten digits is not one of {SPLITS}")
+    check_split(split, "the handwritten digits")
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -91,9 +88,7 @@ class Digits:
         return len(handwritten(self.split)[1])
 
     def __getitem__(self, index: SupportsIndex) -> dict:
-        index = operator.index(index)
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
+        index = place(self, index)
         rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
         label = int(handwritten(self.split)[1][index])
         caption = _STILL_CAPTIONS[rng.integers(len(_STILL_CAPTIONS))]

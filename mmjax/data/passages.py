@@ -7,11 +7,11 @@ import operator
 import pathlib
 from typing import SupportsIndex
 
+from mmjax.data.splits import check_split
 from mmjax.errors import UserError
 
 PACKAGE = "package:"
 SUFFIXES = (".txt", ".md", ".rst")
-SPLITS = ("train", "test")
 _PERIOD = 10  # one passage in so many is held out
 
 
@@ -33,8 +33,7 @@ class Passages:
     size: int
 
     def __post_init__(self):
-        if self.split not in SPLITS:
-            raise UserError(f"split {self.split!r} of passages is not one of {SPLITS}")
+        check_split(self.split, "passages")
         if self.size < 1:
             raise UserError(f"passages of {self.size} bytes: size must be positive")
         if not self._chosen:

@@ -1,12 +1,11 @@
 """Made shapes whose inside is known: ellipsoids, boxes and rings, turned any way."""
 
 import dataclasses
-import operator
 from typing import SupportsIndex
 
 import numpy as np
 
-from mmjax.data.digits import SPLITS
+from mmjax.data.splits import SPLITS, check_split, place
 from mmjax.errors import UserError
 from mmjax.typing import Bool, Float
 
@@ -36,8 +35,7 @@ class Solids:
     seed: int = 0
 
     def __post_init__(self):
-        if self.split not in SPLITS:
-            raise UserError(f"split {self.split!r} of solids is not one of {SPLITS}")
+        check_split(self.split, "solids")
         if self.points < 1 or self.asked < 2 or self.asked % 2:
             raise UserError(f"solids: points={self.points} of >= 1, asked={self.asked} even, >= 2")
 
@@ -45,9 +43,7 @@ class Solids:
         return _LENGTHS[self.split]
 
     def __getitem__(self, index: SupportsIndex) -> dict:
-        index = operator.index(index)
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
+        index = place(self, index)
         rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
         kind = int(rng.integers(len(KINDS)))
         sizes = rng.uniform(0.2, 0.5, 3)

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-import operator
 import os
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
 import numpy as np
 
+from mmjax.data.splits import place
 from mmjax.errors import UserError
 from mmjax.modalities.base import MediaError, Modality
 from mmjax.modalities.text import Text
@@ -46,9 +46,7 @@ class Tfds:
         return len(self._records)
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
-        index = operator.index(index)
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
+        index = place(self, index)
         example, where = self._records[index], self.name_of(index)
         record = {name: _feature(example, path, where) for name, path in self.fields.items()}
         for name, modality in self.modalities.items():

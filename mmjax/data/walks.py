@@ -2,12 +2,11 @@
 
 import dataclasses
 import functools
-import operator
 from typing import SupportsIndex
 
 import numpy as np
 
-from mmjax.data.digits import SPLITS
+from mmjax.data.splits import SPLITS, check_split, place
 from mmjax.errors import UserError
 from mmjax.typing import Float
 
@@ -46,8 +45,7 @@ class Walks:
     seed: int = 0
 
     def __post_init__(self):
-        if self.split not in SPLITS:
-            raise UserError(f"split {self.split!r} of walks is not one of {SPLITS}")
+        check_split(self.split, "walks")
         if self.frames < 1:
             raise UserError(f"walks of {self.frames} frames: frames must be positive")
 
@@ -55,9 +53,7 @@ class Walks:
         return _LENGTHS[self.split]
 
     def __getitem__(self, index: SupportsIndex) -> dict:
-        index = operator.index(index)
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
+        index = place(self, index)
         gait = _draw(np.random.default_rng((self.seed, SPLITS.index(self.split), index)))
         mean, deviation = _moments()
         motion = (features(*pose(gait, self.frames + 1)) - mean) / deviation

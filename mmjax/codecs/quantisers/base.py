@@ -60,6 +60,11 @@ def check_size(quantiser: Any, x: Float[Array, "*P D"], size: int) -> None:
         )
 
 
+def vectors(quantiser: Any, found: Int[Array, "..."] | Float[Array, "..."]) -> Float[Array, "..."]:
+    """What a decoder reads: the quantiser's vectors of codes, or vectors as they are."""
+    return quantiser.lookup(found) if jnp.issubdtype(found.dtype, jnp.integer) else found
+
+
 def straight_through(x: Float[Array, "*P D"], quantised: Float[Array, "*P D"]):
     """``quantised``, with the gradient of ``x``."""
     return x + jax.lax.stop_gradient(quantised - x)

@@ -1,7 +1,6 @@
 """The records: a pure function of (seed, split, index)."""
 
 import dataclasses
-import operator
 from typing import SupportsIndex
 
 import numpy as np
@@ -15,7 +14,8 @@ from mmjax.data.bouncing_digits.scene import (
     most_bounces,
     throw,
 )
-from mmjax.data.digits import SPLITS, handwritten, instances
+from mmjax.data.digits import handwritten, instances
+from mmjax.data.splits import SPLITS, place
 from mmjax.errors import UserError
 
 _LENGTHS = {"train": 1_000_000, "test": 10_000}
@@ -121,9 +121,7 @@ class BouncingDigits:
 
     def _draw(self, index: SupportsIndex) -> tuple[Scene, np.random.Generator]:
         """The scene and the generator that goes on to draw its caption."""
-        index = operator.index(index)
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
+        index = place(self, index)
         rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
         world = draw_world(rng, self.height, self.width, self.fps)
         count = int(rng.integers(self.digits[0], self.digits[1] + 1))
