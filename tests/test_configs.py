@@ -1,6 +1,7 @@
 """What every config owes: a header, both forms, its published size, a tiny form that trains."""
 
 import ast
+import shutil
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ SIZES = {
     "multimodal/mmvae": 685_274,
     "multimodal/mvae": 2_588_186,
     "image/vq_vae2": 1_388_867,
+    "image/vq_vae2_prior": 1_388_867 + 64_085_504 + 43_355_648,
     "quickstart": 3_515_616,
     "shape/vec_set": 106_215_041,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
@@ -68,6 +70,9 @@ def own_data(tmp_path, monkeypatch):
         Audio(400, 16_000).save(str(tmp_path / "data" / "sounds" / split / "noise.wav"), noise)
         (tmp_path / "data" / "motions" / split).mkdir(parents=True)
         np.save(tmp_path / "data" / "motions" / split / "still.npy", np.zeros((64, 263)))
+        shutil.copytree(tmp_path / "data" / "images" / split, tmp_path / "data/labelled" / split)
+        labels = tmp_path / "data" / "labelled" / split / "captions.jsonl"
+        labels.write_text('{"file": "black.png", "text": "", "label": 7}\n', encoding="utf-8")
     (tmp_path / "data" / "text").mkdir()
     (tmp_path / "data" / "text" / "long.txt").write_text("word " * 80_000, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

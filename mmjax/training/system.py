@@ -209,9 +209,11 @@ def make_spec(name: str, stream: StreamConfig, modalities, codecs) -> StreamSpec
         grid, channels, vocabulary = raw.shape, None, getattr(modality, "vocabulary", None)
     else:
         grid, channels, vocabulary = raw.shape[:-1], raw.shape[-1], None
+    in_order = hasattr(codec, "positions")  # its grid has not the modality's axes
+    positions = codec.positions(modality) if in_order else modality.positions(tuple(grid))
     return StreamSpec(
         name=name, field=stream.modality, grid=tuple(grid), channels=channels,
-        vocabulary=vocabulary, axes=modality.axes, grid_positions=modality.positions(tuple(grid)),
+        vocabulary=vocabulary, axes=modality.axes, grid_positions=positions,
         modality=modality, codec=codec, process=stream.process, drop_rate=stream.drop_rate,
         dropped=stream.dropped, weight=stream.weight,
     )  # fmt: skip

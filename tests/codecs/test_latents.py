@@ -2,10 +2,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax.codecs.latents import Latents
+from mmjax.codecs.latents import Codes, Latents
 from mmjax.errors import UserError
 from mmjax.modalities.image import Image
 from mmjax.processes.gaussian import Gaussian
+from mmjax.processes.next_token import NextToken
 from mmjax.training.system import StreamConfig, make_spec
 
 
@@ -31,3 +32,20 @@ def test_strides_must_divide_the_raw_axes():
         Latents((8, 0), 4)
     with pytest.raises(UserError, match="the autoencoder that made them"):
         Latents((8, 8), 4).decode(jnp.ones((1, 4, 4, 4)))
+
+
+def test_codes_lie_in_reading_order_and_only_a_network_makes_them():
+    image, codec = Image(8, 16), Codes((4, 8), 32)
+    spec = make_spec(
+        "image", StreamConfig("image", NextToken(), "codes"), {"image": image}, {"codes": codec}
+    )
+    assert spec.shape(2) == (2, 4) and spec.vocabulary == 32
+    np.testing.assert_array_equal(spec.grid_positions, [[2, 4], [2, 12], [6, 4], [6, 12]])
+    with pytest.raises(UserError, match="made by a network"):
+        spec.encode({"image": jnp.zeros((2, 8, 16, 3), jnp.uint8)})
+    with pytest.raises(UserError, match="decoded by a network"):
+        codec.decode(jnp.zeros((2, 4), jnp.int32))
+    with pytest.raises(UserError, match=r"Codes: strides \(4, 8\) do not divide"):
+        codec.grid((8, 12, 3))
+    with pytest.raises(UserError, match="vocabulary=0"):
+        Codes((4, 4), 0)
