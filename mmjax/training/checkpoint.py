@@ -142,6 +142,8 @@ class Checkpoints:
         def drop():
             for path in self.folder.glob(_TEMPORARY):
                 shutil.rmtree(path, ignore_errors=True)
+            for path in self.folder.glob(manifest.TEMPORARY):
+                path.unlink(missing_ok=True)
             self._delete([newer for newer in self.steps() if newer > step])
 
         on_main("removal of checkpoints", drop)

@@ -13,6 +13,7 @@ from mmjax.errors import UserError
 from mmjax.files import write_text
 from mmjax.sharding.multihost import is_main, share, whoami
 
+TEMPORARY = ".*.sha256"  # what a process that was killed while it wrote one leaves
 _UNFINISHED = "# this checkpoint is being written\n"
 _LAST = "# sha256 of the lines above: "
 

@@ -6,6 +6,7 @@ tests skip; with ``CI=true`` or ``MMJAX_REQUIRE_PARITY=1`` they fail instead.
 
 import importlib
 import os
+import sys
 import warnings
 
 import jax
@@ -24,6 +25,15 @@ def _reference(name):
         if os.environ.get("CI") == "true" or os.environ.get("MMJAX_REQUIRE_PARITY") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
+
+
+def pytest_fixture_setup():
+    """References are drawn alike in any order of the tests: a tie of codes is found once, or never.
+
+    A seed in each test would come after the fixtures that hold the references.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmjax import files
 from mmjax.errors import UserError
 from mmjax.training import manifest
 from mmjax.training.checkpoint import Checkpoints
@@ -236,5 +237,8 @@ def test_another_optimiser_is_named(opened, state):
 def test_what_a_kill_left_is_removed(opened, state):
     saved(opened, state, 1)
     (opened.folder / "2.orbax-checkpoint-tmp").mkdir()
+    with files.atomic(opened.folder / "2.sha256") as temporary:
+        (opened.folder / temporary.name.replace(".2.", ".3.")).touch()
+    (opened.folder / "2.sha256").unlink()
     opened.drop_after(1)
     assert sorted(os.listdir(opened.folder)) == ["1", "1.sha256"]
