@@ -41,6 +41,7 @@ SIZES = {
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
     "video/cosmos_vae": 105_653_696,
     "video/ltx2_vae": 1_222_479_601,
+    "video/temporal_decoder": 97_742_847,
     "video/wan_vae": 126_892_531,
     "video/wan_vae:2.2": 704_688_668,
     "text/decoder": 6_982_856_963,

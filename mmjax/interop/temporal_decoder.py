@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.codecs.pyramid import Encoder
-from mmjax.codecs.video.temporal_decoder import GROUPS, AutoencoderKLTemporalDecoder
+from mmjax.codecs.video.temporal_decoder import AutoencoderKLTemporalDecoder
 from mmjax.errors import UserError
 from mmjax.interop.architecture import Architecture, only
 from mmjax.interop.common import Weight, affine, scale_shift
@@ -44,7 +44,7 @@ def _describe(module: AutoencoderKLTemporalDecoder) -> dict[str, Any]:
 
 
 def _weights(module: AutoencoderKLTemporalDecoder) -> list[Weight]:
-    half = Encoder(module.widths, module.blocks, 2 * module.latents, GROUPS)
+    half = Encoder(module.widths, module.blocks, 2 * module.latents, module.groups)
     weights = half_weights(half, DIFFUSERS) + affine("quant_conv", "moments", points=2)
     weights += affine("decoder.conv_in", "decoder/conv_in")
     public, path = "decoder.mid_block.attentions.0", "decoder/middle_attention"
