@@ -35,6 +35,8 @@ class Metric(Protocol):
 class Task:
     """One direction of an any-to-any system.
 
+    A task that wants just what it is given is a reconstruction, as of codecs.
+
     Attributes:
       given: streams taken from held-out clips.
       want: streams that are generated.
@@ -48,8 +50,9 @@ class Task:
     def __post_init__(self):
         if not self.want:
             raise ValueError("want names no stream")
-        if both := set(self.want) & set(self.given):
-            raise ValueError(f"{', '.join(sorted(both))}: both given and wanted")
+        both = set(self.want) & set(self.given)
+        if both and set(self.want) != set(self.given):
+            raise ValueError(f"{', '.join(sorted(both))}: both given and wanted, and not all are")
         if other := set(self.prefix) - set(self.want):
             raise ValueError(f"prefix {', '.join(sorted(other))}: not among the wanted streams")
 

@@ -27,7 +27,8 @@ class Modality(abc.ABC):
       value_range: the smallest and largest legal raw value.
       suffixes: of files that :meth:`read` takes, the first preferred.
       by_path: whether a manifest names a file of it, rather than holding the value.
-      metrics: import paths of the metrics that judge it by default.
+      metrics: import paths of the metrics that judge what should be equal to it, by default. They
+        take the name of its ``field`` and of its own facts what they name.
     """
 
     name: ClassVar[str]

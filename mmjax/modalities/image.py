@@ -45,6 +45,7 @@ class Image(Modality):
     dtype: ClassVar[type] = np.uint8
     value_range: ClassVar[tuple[float, float]] = (0.0, 255.0)
     by_path: ClassVar[bool] = True
+    metrics: ClassVar[tuple[str, ...]] = ("mmjax.evaluation.metrics.fidelity:Fidelity",)
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
     def __post_init__(self):

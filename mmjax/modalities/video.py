@@ -37,6 +37,7 @@ class Video(Modality):
     dtype: ClassVar[type] = np.uint8
     value_range: ClassVar[tuple[float, float]] = (0.0, 255.0)
     by_path: ClassVar[bool] = True
+    metrics: ClassVar[tuple[str, ...]] = ("mmjax.evaluation.metrics.fidelity:Fidelity",)
     suffixes: ClassVar[tuple[str, ...]] = (
         ".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".ts", ".gif",
     )  # fmt: skip

@@ -71,6 +71,11 @@ class Coding:
         ):
             raise ValueError(f"Coding: {', '.join(sorted(twice))} names two terms of the loss")
 
+    @property
+    def reconstructs(self) -> tuple[str, ...]:
+        """The stream, which comes back as it was given."""
+        return (self.stream,)
+
     def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
         """The stream's clean values for the players, and what the errors' networks take."""
         values = self._values(batch)

@@ -66,6 +66,11 @@ class Relaxed(Objective):
         if not isinstance(self.streams[self.stream].process, Likelihood):
             raise UserError(f"config.streams.{self.stream}.process: must be a Likelihood here")
 
+    @property
+    def reconstructs(self) -> tuple[str, ...]:
+        """The stream, which comes back as it was given."""
+        return (self.stream,)
+
     def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
         """The stream's clean values."""
         return {self.network: (self.streams[self.stream].encode(batch).values,)}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mmjax import config as configs
@@ -18,6 +19,7 @@ from mmjax.training.state import State, sampling_context
 from mmjax.training.system import System
 from mmjax.typing import Batch, PRNGKeyArray
 
+OBJECTIVE = "objective"  # what figures are called that the objective itself logs
 RESULTS = "evaluation.json"  # in the folder of a run
 
 
@@ -81,7 +83,10 @@ class Examiner:
         return media | {fields[name]: values for name, values in generated.items()}
 
     def losses(self, state: State, batches: Batches) -> dict[str, float]:
-        """The training objective's mean terms over ``batches``, with averaged parameters."""
+        """The training objective's mean terms over ``batches``, with averaged parameters.
+
+        What it logs beside them, such as how many codes are in use, is a mean over batches.
+        """
         key = named(jax.random.key(self.seed), "loss")
         sums: dict[str, np.ndarray] = {}
         for index, batch in enumerate(batches):
@@ -101,8 +106,9 @@ class Examiner:
         prepared = objective.prepare(ctx, batch, named(key, "prepare"))
         logged: Logged = {}
         for update in self.system.updates:
-            terms, _ = objective.terms(ctx, prepared, named(key, "update", update), update)
+            terms, aux = objective.terms(ctx, prepared, named(key, "update", update), update)
             _, pairs, _ = reduce_terms(terms, None)
+            pairs |= {f"{OBJECTIVE}/{k}": (v, jnp.ones(())) for k, v in aux.metrics.items()}
             if len(self.system.updates) > 1:
                 pairs[f"{LOSS}/{update}/total"] = pairs.pop(LOSS)
             logged |= pairs

@@ -18,6 +18,7 @@ from mmjax.sharding.mesh import MeshSpec
 from mmjax.streams import StreamSpec
 from mmjax.training.init_rules import Init
 from mmjax.training.optimiser import Optimiser
+from mmjax.training.reconstruction import with_reconstruction
 from mmjax.tree import check_pattern
 
 _KINDS = {str: "a string", int: "an integer", dict: "a group of fields"}
@@ -188,6 +189,8 @@ def build(config: Config, *, trusted: bool = True) -> System:
     for name, kind in _PARTS.items():
         if name in config:
             parts[name] = build_node(config[name], f"config.{name}", kind=kind, **options)
+    judged = parts.get("evaluation", Evaluation())
+    parts["evaluation"] = with_reconstruction(judged, parts["objective"], streams)
     system = System(
         name=config["name"], seed=config.get("seed", 0), config=config,
         modalities=modalities, codecs=codecs, streams=streams, **parts,

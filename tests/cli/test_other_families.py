@@ -49,6 +49,18 @@ def test_a_multimodal_autoencoder_fills_in_what_is_missing(trained, tmp_path):
     assert facts["given"] == {"label": "3"} and facts["want"] == ["image"]
 
 
+def test_a_codec_is_judged_by_what_comes_back(trained):
+    run = trained("image/vq_vae2")
+    assert main(["evaluate", "--workdir", str(run), "--clips", "8"]) == 0
+    results = json.loads((run / "evaluation.json").read_text())
+    untrained, model, real = (row["figures"] for row in results["rows"])
+    assert [row["task"] for row in results["rows"]] == ["reconstruction", "reconstruction", ""]
+    assert untrained["fidelity/psnr"] < model["fidelity/psnr"] < 50
+    assert real["fidelity/ssim"] == pytest.approx(1) and real["fidelity/psnr"] is None
+    assert 1 <= model["objective/perplexity/bottom"] <= 64
+    assert results["metrics"]["fidelity"].startswith("fidelity/v1/image")
+
+
 @pytest.mark.parametrize(
     ("name", "stream", "message"),
     [

@@ -1,0 +1,136 @@
+"""Figures of what should be equal to what was given, on differences whose answers are known."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax.codecs.audio import mel
+from mmjax.codecs.audio.distances import MultiScaleMel
+from mmjax.codecs.pixels import Pixels
+from mmjax.evaluation.evaluator import Evaluation, Judge, Task
+from mmjax.evaluation.metrics.fidelity import Fidelity, similarity
+from mmjax.evaluation.metrics.mel_distance import MelDistance, mel_filters
+from mmjax.evaluation.metrics.squared_error import SquaredError
+from mmjax.modalities.audio import Audio
+from mmjax.modalities.image import Image
+from mmjax.modalities.motion import Motion
+from mmjax.modalities.video import Video
+from mmjax.processes.clean import Clean
+from mmjax.training.reconstruction import TASK, with_reconstruction
+from mmjax.training.system import StreamConfig, make_spec
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (3, 9, 12, 3), dtype=np.uint8)
+SOUND = RNG.uniform(-0.5, 0.5, (2, 1024, 2)).astype(np.float32)
+
+
+def figures(metric, made, real):
+    """Of clips seen in two batches."""
+    judge = Judge({"it": metric})
+    for part in (slice(0, 1), slice(1, None)):
+        judge.add({metric.field: made[part]}, {metric.field: real[part]})
+    return {name.partition("/")[2]: value for name, value in judge.figures().items()}
+
+
+@pytest.mark.parametrize("off", [1, 25])
+def test_an_even_error_has_its_noise_ratio(off):
+    real = PICTURES // 2
+    made = real + np.uint8(off)  # no byte overflows
+    found = figures(Fidelity("image"), made, real)
+    assert found["psnr"] == pytest.approx(20 * np.log10(255 / off))
+
+
+def test_equal_pictures_are_alike_and_the_ratio_has_no_end():
+    found = figures(Fidelity("image"), PICTURES, PICTURES)
+    assert found["ssim"] == pytest.approx(1) and found["psnr"] == np.inf
+
+
+def test_flat_pictures_are_as_alike_as_their_light():
+    one, other = (np.full((1, 8, 8, 1), value, np.uint8) for value in (40, 120))
+    low = (0.01 * 255) ** 2
+    expected = (2 * 40 * 120 + low) / (40**2 + 120**2 + low)
+    assert similarity(one, other) == pytest.approx(expected)
+
+
+def test_similarity_is_that_of_its_windows():
+    one, other = PICTURES[:1, ..., :1].astype(float), PICTURES[1:2, ..., :1].astype(float)
+    low, high, found = (0.01 * 255) ** 2, (0.03 * 255) ** 2, []
+    for row in range(3):
+        for column in range(6):
+            a, b = (x[0, row : row + 7, column : column + 7, 0] for x in (one, other))
+            covariance = np.mean((a - a.mean()) * (b - b.mean()))
+            light = (2 * a.mean() * b.mean() + low) / (a.mean() ** 2 + b.mean() ** 2 + low)
+            found.append(light * (2 * covariance + high) / (a.var() + b.var() + high))
+    assert similarity(one, other) == pytest.approx(np.mean(found))
+
+
+def test_films_are_judged_frame_by_frame_and_small_pictures_too():
+    films = PICTURES[None]
+    mixed = films[:, ::-1]
+    alone = [similarity(a[None], b[None])[0] for a, b in zip(films[0], mixed[0], strict=True)]
+    assert similarity(films, mixed) == pytest.approx(np.mean(alone))
+    assert similarity(PICTURES[:, :2, :2], PICTURES[:, :2, :2]) == pytest.approx(1)
+
+
+def test_filters_and_distances_are_those_of_the_loss():
+    metric = MelDistance("audio", 8000, (64, 256), (10, 20))
+    made = (SOUND * np.linspace(0, 1, 1024, dtype=np.float32)[:, None])[:, ::-1]
+    loss = MultiScaleMel(8000, metric.windows, metric.bins)(None, jnp.array(made), jnp.array(SOUND))
+    found = metric.extract({"audio": made}, {"audio": SOUND})
+    assert found["mel"] == pytest.approx(np.asarray(loss) / 2, rel=1e-4)
+    for rate in (1500, 8000):
+        expected = mel.mel_filters(rate, 256, 10)
+        assert mel_filters(rate, 256, 10) == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_tenth_of_the_sound_is_a_distance_of_one():
+    loud = SOUND * 2
+    metric = MelDistance("audio", 8000, (256,), (20,))
+    assert figures(metric, loud / 10, loud)["mel"] == pytest.approx(1, rel=1e-3)
+    assert figures(metric, loud, loud)["mel"] == 0
+
+
+def test_bins_belong_to_windows():
+    with pytest.raises(ValueError, match="bins: give one number for each of the 3 windows"):
+        MelDistance("audio", 8000, bins=(10,))
+
+
+def test_errors_of_rows():
+    real = RNG.normal(size=(3, 4, 5)).astype(np.float32)
+    made = real + np.array([3.0, 0.0, 4.0], np.float32)[:, None, None]
+    assert figures(SquaredError("motion"), made, real)["rmse"] == pytest.approx((25 / 3) ** 0.5)
+
+
+@pytest.mark.parametrize("metric", [Fidelity("a"), MelDistance("a", 8000), SquaredError("a")])
+def test_what_is_not_there_is_not_judged(metric):
+    clip = {"a": SOUND}
+    assert metric.compute(metric.extract({}, clip)) == {}
+    assert metric.compute(metric.extract(clip, {})) == {}
+    assert "/a" in metric.spec_id
+
+
+class GivesBack:
+    """An objective that says what it gives back."""
+
+    reconstructs = ("it",)
+
+
+@pytest.mark.parametrize(
+    ("modality", "name", "metric"),
+    [
+        (Image(8, 8), "fidelity", Fidelity("it")),
+        (Video(2, 8, 8, 8), "fidelity", Fidelity("it")),
+        (Audio(64, 16_000), "mel_distance", MelDistance("it", 16_000)),
+        (Motion(4), "squared_error", SquaredError("it")),
+    ],
+)
+def test_codecs_have_a_task_and_metrics_of_their_modality(modality, name, metric):
+    codec = "pixels" if modality.dtype == np.uint8 else None
+    stream = StreamConfig("it", Clean(), codec)
+    spec = make_spec("it", stream, {"it": modality}, {"pixels": Pixels()})
+    found = with_reconstruction(Evaluation(clips=8), GivesBack(), {"it": spec})
+    assert found.tasks == {TASK: Task(("it",), ("it",))} and found.clips == 8
+    assert found.metrics == {name: metric}
+    own = Evaluation(tasks={"own": Task(("it",))})
+    assert with_reconstruction(own, GivesBack(), {"it": spec}) is own
+    assert with_reconstruction(Evaluation(), object(), {"it": spec}) == Evaluation()
