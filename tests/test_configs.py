@@ -37,6 +37,7 @@ SIZES = {
     "image/vq_vae2": 1_388_867,
     "image/vq_vae2_prior": 1_388_867 + 64_085_504 + 43_355_648,
     "quickstart": 3_515_616,
+    "shape/point_autoencoder": 1_770_240,
     "shape/vec_set": 106_215_041,
     "text/gpt": 12 * (12 * 768**2 + 13 * 768) + 2 * 768 + 259 * (2 * 768 + 1),
     "video/cosmos_vae": 105_653_696,
