@@ -20,8 +20,11 @@ SIZES = {
     "audio/dac": 76_620_777 + 41_105_770 + 1_413_990,
     "audio/encodec": 14_851_810 + 472_490,
     "audio/encodec:48khz": 14_856_294 + 481_130,
+    "audio/mel_vae": 55_376_873 + 2_763_585,
+    "audio/mel_vae:mmaudio_16k": 171_657_218 + 2_763_585,
     "audio/mimi": 79_308_609 + 472_490,
     "audio/oobleck": 156_112_514 + 1_883_850,
+    "audio/vocoder": 13_926_017 + 41_105_770 + 29_622_918,
     "av/ltx2": 19_575_771_904,
     "image/dc_ae": 312_250_275,
     "image/dit": 675_129_632 - 256 * 1152 - 16 * 1153,  # no position table, no variance output

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,6 +59,13 @@ class Audio(Modality):
     def extent(self) -> tuple[float, ...]:
         """Seconds."""
         return (self.samples / self.rate,)
+
+    def positions(self, grid: Sequence[int]) -> Float[np.ndarray, "*grid A"]:
+        """As for any modality; of frames and bins, a bin is where its frame is."""
+        if len(grid) != 2:
+            return super().positions(grid)
+        frames = super().positions(grid[:1])
+        return np.ascontiguousarray(np.broadcast_to(frames[:, None], (*grid, 1)))
 
     def read(self, path: str, start: float | int = 0.0) -> Float[np.ndarray, "L C"]:
         """The sound that begins ``start`` seconds into a file, or into a film's sound track.

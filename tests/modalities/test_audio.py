@@ -27,6 +27,14 @@ def test_exact_files(tmp_path, suffix):
     assert np.abs(found - array).max() <= (0 if suffix == ".wav" else 2**-23)
 
 
+def test_the_bins_of_a_spectrogram_are_where_its_frames_are():
+    audio = Audio(samples=4000, rate=8000)
+    places = audio.positions((5, 3))
+    assert places.shape == (5, 3, 1)
+    np.testing.assert_allclose(places[:, 2, 0], [0.05, 0.15, 0.25, 0.35, 0.45])
+    np.testing.assert_array_equal(places[:, 0], audio.positions((5,)))
+
+
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_rates_and_channels(tmp_path, rate, channels):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from mmjax import tree
-from mmjax.models.sound_critics import Critics, MultiPeriod, MultiSpectrogram
+from mmjax.models.sound_critics import Critics, MultiPeriod, MultiScale, MultiSpectrogram
 from tests.parity.sound import noise
 
 pytestmark = pytest.mark.parity
 
 SOUND = noise(2, 301, 2)
 PERIODS = MultiPeriod(periods=(2, 3), widths=(4, 3, 5), slope=0.2)
+SCALES = MultiScale(2, layers=((4, 5, 1, 1), (8, 7, 3, 2)), slope=0.2)
 SPECTRA = MultiSpectrogram(
     windows=(32,), width=3, slope=0.1, dilations=(1, 2), edges=(0.0, 0.3, 1.0), even=False
 )
@@ -66,6 +67,26 @@ def test_periods(torch, convolve, assert_near):
             assert_near(verdict[index].swapaxes(1, 2), x.movedim(1, -1).numpy())
 
 
+def test_scales(torch, assert_near):
+    params = drawn(SCALES)
+    x = torch.tensor(np.asarray(SOUND)).mT
+    for scale, verdict in enumerate(judged(SCALES, params)):
+        if scale:
+            x = torch.nn.functional.avg_pool1d(x, 4, 2, padding=2)
+        y = x
+        for index, name in enumerate(("conv_0", "conv_1", "logit")):
+            weight, bias = (
+                torch.tensor(np.asarray(part)) for part in kernel(params, f"scale_{scale}_{name}")
+            )
+            stride, groups = ((1, 1), (3, 2), (1, 1))[index]
+            padding = weight.shape[0] // 2
+            y = torch.nn.functional.conv1d(
+                y, weight.permute(2, 1, 0), bias, stride, padding, 1, groups
+            )
+            y = y if name == "logit" else torch.nn.functional.leaky_relu(y, 0.2)
+            assert_near(verdict[index], y.mT.numpy())
+
+
 def test_spectrograms(torch, convolve, assert_near):
     params = drawn(SPECTRA)
     verdicts = judged(SPECTRA, params)
@@ -98,7 +119,8 @@ def test_spectrograms(torch, convolve, assert_near):
 
 
 @pytest.mark.parametrize(
-    ("module", "count"), [(MultiPeriod(), 41_105_770), (MultiSpectrogram(), 472_490)]
+    ("module", "count"),
+    [(MultiPeriod(), 41_105_770), (MultiScale(), 29_622_918), (MultiSpectrogram(), 472_490)],
 )
 def test_published_size(module, count):
     sound = jax.ShapeDtypeStruct((1, 24_000, 1), jnp.float32)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from mmjax.codecs.audio.dilated import sound_grid
 from mmjax.codecs.audio.mel import hann, log_mel, mel_filters
 from mmjax.codecs.posterior import DiagonalNormal
+from mmjax.errors import UserError
 from mmjax.layers.attention import attention
 from mmjax.layers.conv1d import Conv1d, same
 from mmjax.typing import Array, Float
@@ -103,41 +104,83 @@ class Decoder(nn.Module):
         return _output(x, self)
 
 
-class MMAudio(nn.Module):
-    """MMAudio's spectrogram autoencoder.
+class MagnitudeAutoencoder(nn.Module):
+    """Log mel spectrograms to latents at half their rate, and back.
 
-    The defaults are those at 44.1 kHz: 305,479,682 parameters, 40 latent channels at 43 a second.
-    The collection ``constants`` holds the mel filters, the window, and each bin's ``mean`` and
-    ``deviation``.
+    The defaults are MMAudio's at 44.1 kHz: 305,479,682 parameters, 40 channels of latents. The
+    collection ``constants`` holds each bin's ``mean`` and ``deviation``.
 
     Attributes:
-      rate: samples per second.
-      window: samples per frame of the spectrogram.
-      hop: samples from one frame to the next.
       bins: of the spectrogram.
       widths: channels per level.
       blocks: per level.
       latents: channels of the latents.
     """
 
-    rate: int = 44_100
-    window: int = 2048
-    hop: int = 512
     bins: int = 128
     widths: tuple[int, ...] = (512, 1024, 2048)
     blocks: int = 2
     latents: int = 40
 
     def setup(self):
-        """The two halves and the constants of the spectrogram."""
+        """The two halves and the moments of the bins."""
         self.encoder = Encoder(self.widths, self.blocks, 2 * self.latents)
         self.decoder = Decoder(self.widths, self.blocks, self.bins)
+        self.mean = self.variable("constants", "mean", jnp.zeros, (self.bins,))
+        self.deviation = self.variable("constants", "deviation", jnp.ones, (self.bins,))
+
+    def grid(self, raw_shape: tuple[int, ...]) -> tuple[int]:
+        """The number of latents of a spectrogram ``(frames, bins, 1)``."""
+        if raw_shape[0] % 2 or not raw_shape[0]:
+            raise UserError(
+                f"spectrogram of {raw_shape[0]} frames: {type(self).__name__} takes multiples of 2"
+            )
+        return (raw_shape[0] // 2,)
+
+    def encode(self, mel: Float[Array, "B T F 1"], *, train: bool = False) -> DiagonalNormal:
+        """The posterior over the latents of log mel spectrograms; ``train`` changes nothing."""
+        self.grid(mel.shape[1:])
+        return self.moments(mel)
+
+    def moments(self, mel: Float[Array, "B T F 1"]) -> DiagonalNormal:
+        """The posterior of spectrograms of whole latents."""
+        standard = (mel[..., 0] - self.mean.value) / self.deviation.value
+        mean, logvar = jnp.split(self.encoder(standard), 2, axis=-1)
+        return DiagonalNormal(mean, jnp.clip(logvar, -30.0, 20.0))
+
+    def decode(self, latents: Float[Array, "B N Z"]) -> Float[Array, "B T F 1"]:
+        """Log mel spectrograms, two frames per latent, for a vocoder."""
+        mel = self.decoder(latents) * self.deviation.value + self.mean.value
+        return mel[..., None]
+
+    def __call__(self, mel: Float[Array, "B T F 1"]) -> Float[Array, "B T F 1"]:
+        """The spectrogram as it comes back through the posterior's mean."""
+        return self.decode(self.encode(mel).mean)
+
+
+class MMAudio(MagnitudeAutoencoder):
+    """The same from waveforms, whose spectrogram is part of it, as public weights are laid out.
+
+    The defaults are those at 44.1 kHz: 43 latents a second. The collection ``constants`` also holds
+    the mel filters and the window.
+
+    Attributes:
+      rate: samples per second.
+      window: samples per frame of the spectrogram.
+      hop: samples from one frame to the next.
+    """
+
+    rate: int = 44_100
+    window: int = 2048
+    hop: int = 512
+
+    def setup(self):
+        """The autoencoder and the constants of the spectrogram."""
+        super().setup()
         self.filters = self.variable(
             "constants", "filters", mel_filters, self.rate, self.window, self.bins
         )
         self.weighting = self.variable("constants", "window", hann, self.window)
-        self.mean = self.variable("constants", "mean", jnp.zeros, (self.bins,))
-        self.deviation = self.variable("constants", "deviation", jnp.ones, (self.bins,))
 
     def grid(self, raw_shape: tuple[int, ...]) -> tuple[int]:
         """The number of latents of a waveform ``(samples, 1)``."""
@@ -148,17 +191,10 @@ class MMAudio(nn.Module):
         filters, window = jnp.asarray(self.filters.value), jnp.asarray(self.weighting.value)
         return log_mel(jnp.clip(sound[..., 0], -1, 1), filters, window, self.hop)[..., None]
 
-    def encode(self, sound: Float[Array, "B L 1"]) -> DiagonalNormal:
-        """The posterior over the latents of waveforms in [-1, 1]."""
+    def encode(self, sound: Float[Array, "B L 1"], *, train: bool = False) -> DiagonalNormal:
+        """The posterior over the latents of waveforms in [-1, 1]; ``train`` changes nothing."""
         self.grid(sound.shape[1:])
-        mel = (self.spectrogram(sound)[..., 0] - self.mean.value) / self.deviation.value
-        mean, logvar = jnp.split(self.encoder(mel), 2, axis=-1)
-        return DiagonalNormal(mean, jnp.clip(logvar, -30.0, 20.0))
-
-    def decode(self, latents: Float[Array, "B N Z"]) -> Float[Array, "B T F 1"]:
-        """Log mel spectrograms, two frames per latent, for a vocoder."""
-        mel = self.decoder(latents) * self.deviation.value + self.mean.value
-        return mel[..., None]
+        return self.moments(self.spectrogram(sound))
 
     def __call__(self, sound: Float[Array, "B L 1"]) -> Float[Array, "B T F 1"]:
         """The spectrogram as it comes back through the posterior's mean."""
