@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.errors import UserError
-from mmjax.objectives.base import Aux, Context, Request, Term
+from mmjax.objectives.base import Aux, Context, Objective, Request, Term
 from mmjax.objectives.critic import CRITIC, Critic
 from mmjax.objectives.errors import Absolute, Error
 from mmjax.processes.base import check_choice
@@ -35,7 +35,7 @@ class Bottleneck(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Coding:
+class Coding(Objective):
     """The loss of a codec, in one update or, with a critic, in two.
 
     The network has ``encode(values, train) -> Bottleneck`` and ``decode(*found.read()) -> values``.
@@ -62,7 +62,6 @@ class Coding:
     network: str = "autoencoder"
     errors: Mapping[str, Error] = dataclasses.field(default_factory=lambda: {"l1": Absolute()})
     critic: Critic | None = None
-    whole_batch = False
 
     def __post_init__(self):
         check_choice("Coding", "stream", self.stream, tuple(self.streams))
@@ -85,9 +84,6 @@ class Coding:
         for error in self.errors.values():
             found |= error.inputs(values)
         return found
-
-    def init_state(self, batch: Batch) -> None:
-        """None: the objective keeps no state."""
 
     def prepare(self, ctx: Context, batch: Batch, key: PRNGKeyArray) -> Batch:
         """The stream's clean values."""
