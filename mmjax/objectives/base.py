@@ -102,9 +102,11 @@ class Objective(Protocol):
     Attributes:
       whole_batch: whether the loss of an example depends on the others of its batch, which can
         then not be taken in parts.
+      reconstructs: names of the streams that it gives back as it took them.
     """
 
     whole_batch: bool = False
+    reconstructs: tuple[str, ...] = ()
 
     def inputs(self, batch: Batch, key: PRNGKeyArray) -> dict[str, tuple]:
         """The arguments with which each network's parameters are initialised."""

@@ -2,24 +2,23 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from mmjax.builder import resolve
 from mmjax.evaluation.evaluator import Evaluation, Metric, Task
+from mmjax.objectives.base import Objective
 from mmjax.streams import StreamSpec
 
 TASK = "reconstruction"
 
 
 def with_reconstruction(
-    evaluation: Evaluation, objective: Any, streams: Mapping[str, StreamSpec]
+    evaluation: Evaluation, objective: Objective, streams: Mapping[str, StreamSpec]
 ) -> Evaluation:
     """Adds the task and metrics of an objective that gives back what it takes.
 
-    Such an objective names its streams in ``reconstructs``; others, and an evaluation with tasks of
-    its own, are left alone.
+    Other objectives, and an evaluation with tasks of its own, are left alone.
     """
-    names = getattr(objective, "reconstructs", ())
+    names = objective.reconstructs
     if evaluation.tasks or not names:
         return evaluation
     metrics = evaluation.metrics or {

@@ -11,23 +11,20 @@ import numpy as np
 
 from mmjax.errors import UserError
 from mmjax.layers.attention import attention
+from mmjax.objectives.base import Objective
 from mmjax.streams import StreamSpec
 
 WIDTH = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Plain:
+class Plain(Objective):
     """An objective without state, preparation or samples; a toy replaces what it needs."""
 
     networks: ClassVar[tuple[str, ...]] = ()
-    whole_batch = False
 
     def inputs(self, batch, key):
         return {name: (batch["x"],) for name in self.networks}
-
-    def init_state(self, batch):
-        return None
 
     def prepare(self, ctx, batch, key):
         return batch

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.objectives.base import Aux, Term
+from mmjax.objectives.base import Aux, Objective, Term
 from mmjax.training.system import System, Update
 from tests.harness import SGD, make_system
 
@@ -39,12 +39,11 @@ def squared_errors(ctx, batch, key, update):
 
 
 @dataclasses.dataclass(frozen=True)
-class Toy:
+class Toy(Objective):
     """An objective whose terms are any function."""
 
     terms_of: Callable[..., Any] = squared_errors
     networks: tuple[str, ...] = ("model",)
-    whole_batch = False
 
     def inputs(self, batch, key):
         return {name: (batch["x"],) for name in self.networks}

@@ -9,23 +9,18 @@ import pytest
 
 from mmjax.codecs.quantisers.nearest import Nearest
 from mmjax.codecs.vq import VQAutoencoder
-from mmjax.objectives.base import Aux, Term
+from mmjax.objectives.base import Aux, Objective, Term
 from tests.sharding.meshes import MESHES, ONE, apart, beyond, descending, run
 
 CODES, SIZE = 8, 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class Rows(Objective):
     """The error of pictures from codes, and the quantiser's own losses."""
-
-    whole_batch = False
 
     def inputs(self, batch, key):
         return {"autoencoder": (self._values(batch),)}
-
-    def init_state(self, batch):
-        return None
 
     def prepare(self, ctx, batch, key):
         return {"values": self._values(batch)}
