@@ -49,12 +49,14 @@ def training(placement: Placement) -> Task:
 def sampling(placement: Placement) -> Task | None:
     """A step of the sampler, or all of a sampling that has no steps; None if there is none.
 
-    All generative streams are wanted and nothing is given. ``evaluation.batch_size`` clips are
-    made at once, or as many more as the devices that share a batch ask for.
+    All generative streams are wanted that can be made of nothing, for nothing is given.
+    ``evaluation.batch_size`` clips are made at once, or as many more as the devices that share a
+    batch ask for.
     """
     system = placement.system
     specs, objective, sampler = system.streams, system.objective, system.sampler
-    want = tuple(name for name, spec in specs.items() if spec.process.generative)
+    names = [name for name in specs if name not in objective.reconstructs]
+    want = tuple(name for name in names if specs[name].process.generative)
     groups = math.prod(placement.mesh.shape[axis] for axis in MESH_AXES["batch"])
     batch = -(-system.evaluation.batch_size // groups) * groups
     state, key = placement.abstract, jax.eval_shape(lambda: jax.random.key(0))

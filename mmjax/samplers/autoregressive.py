@@ -121,11 +121,13 @@ class Autoregressive:
             return carry
         rows = carry["known"].reshape(*carry["known"].shape[:2], -1).all(axis=(0, 2))
         prompt = jnp.minimum(jnp.sum(jnp.cumprod(rows)), size - 1)
-        return jax.lax.while_loop(
-            lambda carry: carry["index"] + chunk <= prompt,
-            lambda carry: _read(model, name, carry, chunk),
-            carry,
-        )
+
+        def more(_, carry):
+            known = carry["index"] + chunk <= prompt
+            return jax.lax.cond(known, lambda: _read(model, name, carry, chunk), lambda: carry)
+
+        # Not a loop until the prompt ends: a plan counts what a loop of known length computes.
+        return jax.lax.fori_loop(0, (size - 1) // chunk, more, carry)
 
 
 def _only(want: Want) -> str:
