@@ -67,6 +67,14 @@ def test_show_of_the_held_out_split_has_its_ground_truth(tmp_path, capsys):
     assert read["caption"][0] == "text"
 
 
+def test_show_says_which_values_a_network_makes(tmp_path, capsys):
+    config = f"{ROOT}/configs/image/vq_vae2_prior.py:tiny"
+    assert main(["data", "show", "--config", config, "--count", "1", "--out", str(tmp_path)]) == 0
+    seen = rows_of(capsys.readouterr().out.partition("what the networks see")[2])
+    assert seen["top"] == seen["bottom"] == ["Codes", *"made by a network".split()]
+    assert seen["image"][:3] == ["Pixels", "float32", "8x8x1"]
+
+
 def test_show_names_a_mistake_in_one_line(tmp_path, capsys):
     flags = ["--config.data.train.digits=(0, 1)", "--out", str(tmp_path / "none")]
     assert main(["data", "show", "--config", TINY, *flags]) == MISTAKE
