@@ -16,3 +16,16 @@ import jaxtyping  # noqa: E402
 if loaded := [name for name in sys.modules if name.partition(".")[0] == "mmjax"]:
     raise RuntimeError(f"{loaded[0]} was imported before its annotations could be checked")
 jaxtyping.install_import_hook("mmjax", "beartype.beartype")
+
+# What takes longest begins first, or at the end one process would work while the others wait.
+LONGEST = (
+    "sharding/test_eight_devices.py", "test_configs.py", "launch/test_slurm.py",
+    "launch/test_local.py", "training/test_reliability.py", "test_readme.py",
+    "models/test_transformer.py", "multihost/test_two_processes.py", "training/test_resume.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest files first; ``--no-loadscope-reorder`` keeps them there."""
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
