@@ -21,7 +21,7 @@ NAMES = sorted(
     for path in FOLDER.rglob("*.py")
     if "ablations" not in path.parts
 )
-STEPS = 30
+STEPS = 5
 
 
 def load(name: str, variant: str = "") -> System:
