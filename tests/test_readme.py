@@ -8,12 +8,19 @@ import subprocess
 import sys
 
 import av
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from mmjax.cli.main import main
+from mmjax.codecs.kl import AutoencoderKL
+from mmjax.codecs.video.ltx2 import AutoencoderKLLTX2Video
+from mmjax.interop import save_pretrained
 
 ROOT = pathlib.Path(__file__).parents[1]
-BLOCKS = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.M | re.S)
 TOUR = [line for block in BLOCKS[2:] for line in block.splitlines() if line.startswith("mmjax ")]
 PATH = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -60,6 +67,35 @@ def test_the_tour(command, checkout, monkeypatch):
 
 
 def test_links_and_pictures_lead_somewhere():
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_large_pictures_and_long_clips_as_shown(tmp_path, monkeypatch):
+    """The Python that loads weights, on small random ones in the folders that it names."""
+    (shown,) = (
+        x
+        for x in re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+        if "load_pretrained" in x
+    )
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0).uniform
+    pictures = jnp.asarray(draw(-1, 1, (1, 160, 200, 3)), jnp.float32)  # 80 x 100 latents
+    clip = jnp.asarray(draw(-1, 1, (1, 41, 16, 16, 3)), jnp.float32)  # 11 latent frames
+    ltx2 = AutoencoderKLLTX2Video(
+        latents=4, widths=(8, 8), blocks=(0, 0, 0), down=("temporal", "temporal"),
+        decoder_width=8, narrowing=(1, 1), decoder_blocks=(0, 0, 0), up=("temporal", "temporal"),
+    )  # fmt: skip
+    cases = {
+        "stable-diffusion/vae": (AutoencoderKL(3, widths=(4, 4), blocks=0, groups=2), pictures),
+        "ltx-2/vae": (ltx2, clip),
+    }
+    for folder, (module, example) in cases.items():
+        assert f'load_pretrained("{folder}")' in shown
+        save_pretrained(module, jax.jit(module.init)(jax.random.key(0), example), folder)
+    names = {"pictures": pictures, "clip": clip}
+    exec(shown, names)
+    assert names["pictures"].shape == pictures.shape
+    assert names["latents"].shape[1] == 11
+    assert sum(part.shape[1] for part in names["frames"]) == clip.shape[1]

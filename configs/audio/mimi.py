@@ -10,9 +10,9 @@ Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` want
 Expected: no figure yet: ``full`` was not trained, ``tiny`` is for tests.
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 12 s.
-Deviates: WavLM does not teach the first level; every example is quantised, not half of them; no
-          decay of the transformers' matrices. ``tiny`` compares samples and mels too, as the first
-          of the paper's codecs does, for critics alone teach nothing in so few steps.
+Deviates: WavLM does not teach the first level; no decay of the transformers' matrices. ``tiny``
+          compares samples and mels too, as the first of the paper's codecs does, for critics alone
+          teach nothing in so few steps.
 """
 
 from ml_collections import ConfigDict
@@ -46,7 +46,7 @@ def get_config(variant: str = "full") -> ConfigDict:
             "rate": sound[1], "channels": sound[2], "filters": filters, "ratios": ratios,
             "features": features, "depth": depth, "heads": heads, "hidden": hidden,
             "window": window, "levels": levels, "vocabulary": vocabulary, "size": size,
-            "dropout": 0.5, "reset": 2.0,
+            "dropout": 0.5, "bypass": 0.5, "reset": 2.0,
         },
         "discriminator": {
             "_target_": "mmjax.models.sound_critics:MultiSpectrogram",

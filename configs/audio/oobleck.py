@@ -23,22 +23,26 @@ from mmjax.presets import players, sound_data, sounds
 
 VARIANTS = {
     # samples, rate, channels; encoder's and decoder's widths, ratios, latents; windows of the
-    # spectra; windows of the critics, width, dilations; steps, batch, rate
+    # spectra, the least amplitude in their first term (the authors leave out what is quieter),
+    # the least magnitude in their other; windows of the critics, width, dilations; steps, batch,
+    # rate. Of the digits' sounds much is silence, whose slopes would be all there is.
     "full": (
         (65_536, 44_100, 2), ((128, 128, 256, 512, 1024, 2048),) * 2, (2, 4, 4, 8, 8), 64,
-        (2048, 1024, 512, 256, 128, 64, 32), ((2048, 1024, 512, 256, 128), 64, (1, 2, 4)),
+        (2048, 1024, 512, 256, 128, 64, 32), (1e-3, 1e-5),
+        ((2048, 1024, 512, 256, 128), 64, (1, 2, 4)),
         1_000_000, 64, 1.5e-4,
     ),
     "tiny": (
-        (8320, 8000, 2), ((8, 16),) * 2, (32,), 4, (512, 64), ((256,), 4, (2,)), 8, 8, 2e-3,
+        (8320, 8000, 2), ((8, 16),) * 2, (32,), 4, (512, 64), (0.3, 0.1),
+        ((256,), 4, (2,)), 8, 8, 2e-3,
     ),
 }  # fmt: skip
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The autoencoder and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
-    sound, (encoder, decoder), ratios, latents, windows, critics, *rest = VARIANTS[variant]
-    steps, batch, rate = rest
+    sound, (encoder, decoder), ratios, latents, windows, *rest = VARIANTS[variant]
+    (quietest, floor), critics, steps, batch, rate = rest
     config = sounds("oobleck", *sound)
     config.networks = {
         "autoencoder": {
@@ -58,7 +62,8 @@ def get_config(variant: str = "full") -> ConfigDict:
         "errors": {
             "spectra": {
                 "_target_": "mmjax.codecs.audio.distances:MultiScaleStft",
-                "windows": windows, "weight": 1.0 / len(windows),
+                "windows": windows, "weight": 1.0 / len(windows), "quietest": quietest,
+                "floor": floor,
             },
             "features": {
                 "_target_": "mmjax.objectives.features:FeatureMatching", "weight": 5.0 / layers,

@@ -15,7 +15,7 @@ from mmjax.typing import Array, Float, Tree
 def encode_tiles(
     codec: nn.Module,
     variables: Mapping[str, Tree],
-    images: Float[Array, "B H W C"],
+    images: Float[Array | np.ndarray, "B H W C"],
     size: int,
     overlap: int,
 ) -> Float[np.ndarray, "B h w Z"]:
@@ -46,7 +46,7 @@ def encode_tiles(
 def decode_tiles(
     codec: nn.Module,
     variables: Mapping[str, Tree],
-    latents: Float[Array, "B h w Z"],
+    latents: Float[Array | np.ndarray, "B h w Z"],
     size: int,
     overlap: int,
 ) -> Float[np.ndarray, "B H W C"]:
@@ -57,7 +57,7 @@ def decode_tiles(
 
 def _blended(
     apply: Callable[[Array], Array],
-    source: Float[Array, "B H W C"],
+    source: Float[Array | np.ndarray, "B H W C"],
     grid: tuple[int, int],
     cell: int,
     size: int,

@@ -5,6 +5,7 @@ import functools
 import math
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from mmjax.codecs.audio.dilated import to_length
@@ -18,7 +19,7 @@ from mmjax.codecs.audio.seanet import (
 )
 from mmjax.codecs.quantisers.base import Quantised
 from mmjax.codecs.quantisers.ema import MovingAverage
-from mmjax.codecs.quantisers.residual import Residual
+from mmjax.codecs.quantisers.residual import RANDOM, Residual
 from mmjax.errors import UserError
 from mmjax.layers.attention import attention
 from mmjax.layers.causal_conv import join, past_of
@@ -57,6 +58,8 @@ class Mimi(nn.Module):
       size: length of an entry.
       dropout: the probability with which an example loses levels in training, the first ones for
         content apart.
+      bypass: the probability with which an example goes on unquantised in training; it moves the
+        codebooks all the same.
       reset: the average count of vectors per step below which an entry of a codebook restarts.
     """
 
@@ -78,6 +81,7 @@ class Mimi(nn.Module):
     vocabulary: int = 2048
     size: int = 256
     dropout: float = 0.0
+    bypass: float = 0.0
     reset: float = 0.0
 
     causal_methods = ("encode", "decode")
@@ -128,6 +132,9 @@ class Mimi(nn.Module):
         losses = {name: loss + rest.losses[name] for name, loss in content.losses.items()}
         codes = jnp.concatenate([content.codes, rest.codes], axis=-1)
         values = content.values + rest.values
+        if train and self.bypass:
+            chance = self.make_rng(RANDOM)
+            values = jnp.where(jax.random.bernoulli(chance, self.bypass, (len(x), 1, 1)), x, values)
         return Quantised(x, values, codes, losses, vocabulary=self.vocabulary)
 
     def decode(self, codes: Int[Array, "B N Q"] | Float[Array, "B N D"]) -> Float[Array, "B L C"]:

@@ -60,6 +60,18 @@ def test_stft_of_the_middle_and_the_side():
     assert np.all(np.abs(mono - found) > 1e-3)
 
 
+def test_silence_counts_as_the_quietest_sound():
+    noise = jnp.asarray(RANDOM.normal(0, 1e-2, (1, 64 * 200, 1)), jnp.float32)
+    convergence = {}
+    for name, real in (("as loud", noise), ("silent", jnp.zeros_like(noise))):
+        # The second has all of the other term and next to nothing of this.
+        whole, without = (
+            MultiScaleStft((64,), quietest=x)(None, -noise, real)[0] for x in (1e-2, 1e9)
+        )
+        convergence[name] = float(whole - without)
+    assert convergence["silent"] == pytest.approx(1.0, rel=0.03) and convergence["as loud"] < 1e-4
+
+
 @pytest.mark.parametrize(
     "distance", [MultiScaleMel(RATE, WINDOWS, BINS, True), MultiScaleStft(WINDOWS)]
 )

@@ -57,3 +57,22 @@ def test_a_step_sees_its_window_and_no_further(small):
     # Each of two blocks reaches three steps back.
     assert np.abs(change[:, 1:7]).max(axis=(0, 2)).min() > 1e-6
     np.testing.assert_array_equal(change[:, 7:], 0)
+
+
+def test_some_examples_go_on_unquantised_in_training_and_teach_the_codebooks(small):
+    variables, sound = small
+    codec = SMALL.clone(bypass=0.5)
+
+    @jax.jit
+    def encode(sounds):
+        return codec.apply(
+            variables, sounds, train=True, method="encode", mutable=["codebook"],
+            rngs={"codes": jax.random.key(2)},
+        )  # fmt: skip
+
+    found, _ = encode(jnp.tile(sound, (16, 1, 1)))
+    same = np.all(np.asarray(found.values) == found.mean, axis=(1, 2))
+    assert 4 <= same.sum() <= 12  # within four deviations of half
+    assert found.codes.min() >= 0 and np.all(found.losses["commitment"] > 0)
+    whole = jax.jit(lambda x: codec.apply(variables, x, method="encode"))(sound)
+    assert not np.array_equal(whole.values, whole.mean)
