@@ -24,11 +24,11 @@ from mmjax.presets import players, sound_data, sounds
 VARIANTS = {
     # samples, rate, channels; encoder's and decoder's widths, ratios, latents; windows of the
     # spectra, the least amplitude in their first term (the authors leave out what is quieter),
-    # the least magnitude in their other; windows of the critics, width, dilations; steps, batch,
-    # rate. Of the digits' sounds much is silence, whose slopes would be all there is.
+    # what magnitudes have added in their other; windows of the critics, width, dilations; steps,
+    # batch, rate. Of the digits' sounds much is silence, whose slopes would be all there is.
     "full": (
         (65_536, 44_100, 2), ((128, 128, 256, 512, 1024, 2048),) * 2, (2, 4, 4, 8, 8), 64,
-        (2048, 1024, 512, 256, 128, 64, 32), (1e-3, 1e-5),
+        (2048, 1024, 512, 256, 128, 64, 32), (1e-3, 0.0),
         ((2048, 1024, 512, 256, 128), 64, (1, 2, 4)),
         1_000_000, 64, 1.5e-4,
     ),
@@ -42,7 +42,7 @@ VARIANTS = {
 def get_config(variant: str = "full") -> ConfigDict:
     """The autoencoder and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
     sound, (encoder, decoder), ratios, latents, windows, *rest = VARIANTS[variant]
-    (quietest, floor), critics, steps, batch, rate = rest
+    (quietest, offset), critics, steps, batch, rate = rest
     config = sounds("oobleck", *sound)
     config.networks = {
         "autoencoder": {
@@ -63,7 +63,7 @@ def get_config(variant: str = "full") -> ConfigDict:
             "spectra": {
                 "_target_": "mmjax.codecs.audio.distances:MultiScaleStft",
                 "windows": windows, "weight": 1.0 / len(windows), "quietest": quietest,
-                "floor": floor,
+                "offset": offset,
             },
             "features": {
                 "_target_": "mmjax.objectives.features:FeatureMatching", "weight": 5.0 / layers,

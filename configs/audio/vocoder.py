@@ -32,20 +32,20 @@ BANDS = {
 }  # fmt: skip
 VARIANTS = {
     # samples, rate, channels; window, hop, bins; the generator and its fields; windows and bins of
-    # the mel error, its weight; critics of periods; the others, how many judges they are; steps,
-    # batch, rate
+    # the mel error, its weight, what is added before logarithms, for much of the digits' sound is
+    # silence; critics of periods; the others, how many judges they are; steps, batch, rate
     "hifi_gan": (
         (8192, 22_050, 1), (1024, 256, 80),
         (
             f"{AUDIO}.hifi_gan:HifiGan",
             {"rates": (8, 8, 2, 2), "kernels": (16, 16, 4, 4), "standardised": False},
         ),
-        ((1024,), (80,), 45.0 * math.log(10)), PERIODS, ("MultiScale", {}, 3),
+        ((1024,), (80,), 45.0 * math.log(10), 0.0), PERIODS, ("MultiScale", {}, 3),
         2_500_000, 16, 2e-4,
     ),
     "bigvgan": (
         (65_536, 44_100, 1), (2048, 512, 128), (f"{AUDIO}.bigvgan:BigVgan", {"bins": 128}),
-        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), 15.0), PERIODS,
+        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), 15.0, 0.0), PERIODS,
         ("MultiSpectrogram", BANDS, 3), 5_000_000, 32, 1e-4,
     ),
     "tiny": (
@@ -57,7 +57,7 @@ VARIANTS = {
                 "block_kernels": (3,), "dilations": ((1, 3),), "standardised": False,
             },
         ),
-        ((256,), (32,), 45.0 * math.log(10)), {"periods": (2,), "widths": (4, 8)},
+        ((256,), (32,), 5.0, 0.1), {"periods": (2,), "widths": (4, 8)},
         ("MultiScale", {"scales": 1, "layers": ((4, 15, 1, 1), (8, 41, 4, 2))}, 1), 8, 8, 2e-3,
     ),
 }  # fmt: skip
@@ -86,6 +86,7 @@ def get_config(variant: str = "hifi_gan") -> ConfigDict:
             "mel": {
                 "_target_": f"{AUDIO}.distances:MultiScaleMel",
                 "rate": sound[1], "windows": mel[0], "bins": mel[1], "weight": mel[2],
+                "offset": mel[3],
             },
             "features": {"_target_": "mmjax.objectives.features:FeatureMatching", "weight": 2.0},
         },

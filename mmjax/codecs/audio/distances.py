@@ -15,6 +15,7 @@ from mmjax.layers.conv1d import pad_time
 from mmjax.typing import Array, Float
 
 OVERLAP = 4  # frames that see one sample
+_FLOOR = 1e-5  # of a magnitude, before its logarithm
 _QUIET = 1e-9  # added to a power, for the square root has no slope at 0
 
 
@@ -33,7 +34,7 @@ class MultiScaleMel:
         logarithms instead (EnCodec; Defossez et al. 2022, 2210.13438, section 3.4; the logarithms
         as in the authors' code).
       weight: factor of its mean in the loss.
-      floor: a magnitude that others count as at least, before their logarithms.
+      offset: added to magnitudes before their logarithms, whose slopes it bounds.
     """
 
     rate: int
@@ -41,7 +42,7 @@ class MultiScaleMel:
     bins: tuple[int, ...]
     magnitudes: bool = False
     weight: float = 1.0
-    floor: float = 1e-5
+    offset: float = 0.0
 
     def __post_init__(self):
         if len(self.windows) != len(self.bins):
@@ -59,7 +60,7 @@ class MultiScaleMel:
         for window, bins in zip(self.windows, self.bins, strict=True):
             filters = mel_filters(self.rate, window, bins).T
             one, other = (_mel(sound, window, filters) for sound in (made, real))
-            apart = _log(one, self.floor) - _log(other, self.floor)
+            apart = _log(one, self.offset) - _log(other, self.offset)
             if self.magnitudes:
                 total += _mean(jnp.abs(one - other)) + _mean(jnp.square(apart))
             else:
@@ -79,14 +80,14 @@ class MultiScaleStft:
       weight: factor of its mean in the loss.
       quietest: the amplitude, as a root of a mean square, that a sound has at least in the
         convergence's denominator. At 0 a clip of silence outweighs all others.
-      floor: a magnitude that others count as at least, before their logarithms. The slope of a
-        magnitude next to 0 outweighs all others.
+      offset: added to magnitudes before their logarithms. At 0 the slope of a magnitude next to
+        nothing outweighs all others.
     """
 
     windows: tuple[int, ...]
     weight: float = 1.0
     quietest: float = 0.0
-    floor: float = 1e-5
+    offset: float = 0.0
 
     def inputs(self, values: Array) -> dict[str, tuple]:
         """No network."""
@@ -103,7 +104,7 @@ class MultiScaleStft:
             # What even noise of that amplitude has: the Hann window's power, over half the lines.
             least = self.quietest * np.sqrt(3 / 8 * window * np.prod(other.shape[1:]))
             total += _length(one - other) / jnp.maximum(_length(other), least)
-            total += _mean(jnp.abs(_log(one, self.floor) - _log(other, self.floor)))
+            total += _mean(jnp.abs(_log(one, self.offset) - _log(other, self.offset)))
         return total
 
 
@@ -148,8 +149,8 @@ def _middle_and_side(sound: Float[Array, "B L C"]) -> Float[Array, "B L C"]:
     return jnp.concatenate([left + right, left - right], axis=-1)
 
 
-def _log(magnitude: Array, floor: float) -> Array:
-    return jnp.log(jnp.maximum(magnitude, floor))
+def _log(magnitude: Array, offset: float) -> Array:
+    return jnp.log(jnp.maximum(magnitude, _FLOOR) + offset)
 
 
 def _length(values: Array) -> Float[Array, " B"]:

@@ -30,30 +30,33 @@ def test_spectrogram():
         np.testing.assert_allclose(found, spectra(REAL, window), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("magnitudes", [False, True])
-def test_mel(magnitudes):
+@pytest.mark.parametrize(("magnitudes", "offset"), [(False, 0.0), (True, 0.0), (False, 0.3)])
+def test_mel(magnitudes, offset):
     expected = 0
     for window, bins in zip(WINDOWS, BINS, strict=True):
         filters = mel_filters(RATE, window, bins)
         made, real = (np.einsum("btfc,mf->btmc", spectra(x, window), filters) for x in (MADE, REAL))
-        logs = np.log(np.maximum(made, 1e-5)) - np.log(np.maximum(real, 1e-5))
+        logs = np.log(np.maximum(made, 1e-5) + offset) - np.log(np.maximum(real, 1e-5) + offset)
         if magnitudes:
             expected += np.abs(made - real).mean((1, 2, 3)) + (logs**2).mean((1, 2, 3))
         else:
             expected += np.abs(logs).mean((1, 2, 3)) / np.log(10)
-    found = MultiScaleMel(RATE, WINDOWS, BINS, magnitudes)(None, MADE, REAL)
+    found = MultiScaleMel(RATE, WINDOWS, BINS, magnitudes, offset=offset)(None, MADE, REAL)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
-def test_stft_of_the_middle_and_the_side():
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_stft_of_the_middle_and_the_side(offset):
     expected = 0
     turn = jnp.array([[1.0, 1], [1, -1]])
     for window in WINDOWS:
         made, real = spectra(MADE @ turn, window), spectra(REAL @ turn, window)
         size = lambda x: np.sqrt((x**2).sum((1, 2, 3)))  # noqa: E731
         expected += size(made - real) / size(real)
-        expected += np.abs(np.log(made) - np.log(real)).mean((1, 2, 3))
-    distance = jax.jit(lambda made, real: MultiScaleStft(WINDOWS)(None, made, real))
+        logs = np.log(made + offset) - np.log(real + offset)
+        expected += np.abs(logs).mean((1, 2, 3))
+    error = MultiScaleStft(WINDOWS, offset=offset)
+    distance = jax.jit(lambda made, real: error(None, made, real))
     found = distance(MADE, REAL)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
     mono = distance(MADE[..., :1], REAL[..., :1])
