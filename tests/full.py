@@ -9,7 +9,8 @@ configs stay as they are; exits 1 if anything failed.
 
 import os
 
-FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+from tests.sharding.test_eight_devices import FLAGS
+
 os.environ |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
 
 import argparse  # noqa: E402

@@ -77,5 +77,6 @@ def _errors(rate: int, windows: tuple[int, ...], bins: tuple[int, ...]) -> dict:
         errors["mel"] = {
             "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": rate,
             "windows": windows, "bins": bins, "magnitudes": True, "weight": 2.0,
+            "offset": 0.1,  # much of the digits' sound is silence
         }  # fmt: skip
     return errors

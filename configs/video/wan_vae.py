@@ -34,6 +34,6 @@ def get_config(variant: str = "2.1") -> ConfigDict:
         "_target_": "mmjax.codecs.video.wan:AutoencoderKLWan",
         "width": width, "decoder_width": decoder_width, "multipliers": multipliers,
         "blocks": blocks, "latents": latents, "temporal": temporal, "patch": patch,
-        "residual": residual,
+        "residual": residual, "clipped": False,
     }  # fmt: skip
     return clip_codec("wan_vae", variant != "tiny", network, fps=16)

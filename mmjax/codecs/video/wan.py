@@ -41,6 +41,8 @@ class AutoencoderKLWan(nn.Module):
       temporal: for each level but the last, whether it halves the frames as well.
       patch: side of the squares of pixels that become channels before all else.
       residual: whether each level stands beside a shortcut that averages down and repeats up.
+      clipped: whether what is decoded is clipped to [-1, 1] as by the public class. What is clipped
+        has no slope: an autoencoder in training that once leaves the range would never return.
     """
 
     channels: int = 3
@@ -52,6 +54,7 @@ class AutoencoderKLWan(nn.Module):
     temporal: tuple[bool, ...] = (False, True, True)
     patch: int = 1
     residual: bool = False
+    clipped: bool = True
 
     causal_methods = ("encode", "decode")
 
@@ -87,10 +90,10 @@ class AutoencoderKLWan(nn.Module):
         return DiagonalNormal(mean, jnp.clip(logvar, -30.0, 20.0))
 
     def decode(self, latents: Float[Array, "B t h w Z"]) -> Float[Array, "B T H W C"]:
-        """A clip, clipped to [-1, 1]."""
+        """A clip in [-1, 1], or near it if it is not clipped."""
         video = self.decoder(self.unproject(latents))
         video = depth_to_space(video, (1, self.patch, self.patch), columns_first=True)
-        return jnp.clip(video, -1.0, 1.0)
+        return jnp.clip(video, -1.0, 1.0) if self.clipped else video
 
     def __call__(self, video: Float[Array, "B T H W C"]) -> Float[Array, "B T H W C"]:
         """The reconstruction from the posterior's mean."""
