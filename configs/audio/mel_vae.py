@@ -10,7 +10,7 @@ Command:  mmjax train --config configs/audio/mel_vae.py:tiny --workdir runs/mel_
 Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; the others want eight
           accelerators.
 Expected: ``tiny``: log mels 0.51 decades off after 400 steps (0.70 for the mean spectrum; `python
-          -m benchmarks.codecs learn`); no figure of the published sizes, which were not trained here.
+          -m benchmarks.codecs learn`); no figure of the published sizes.
 Data:     ``tiny`` hears the bouncing digits; the others sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 8 to 10 s.
 Deviates: all have AudioLDM's losses, for those of LTX-2 and MMAudio are not published; AudioLDM's
