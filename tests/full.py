@@ -9,8 +9,7 @@ configs stay as they are; exits 1 if anything failed.
 
 import os
 
-from tests.sharding.test_eight_devices import FLAGS
-
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 os.environ |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
 
 import argparse  # noqa: E402

@@ -74,11 +74,8 @@ def test_links_and_pictures_lead_somewhere():
 
 def test_large_pictures_and_long_clips_as_shown(tmp_path, monkeypatch):
     """The Python that loads weights, on small random ones in the folders that it names."""
-    (shown,) = (
-        x
-        for x in re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
-        if "load_pretrained" in x
-    )
+    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+    (shown,) = (block for block in blocks if "load_pretrained" in block)
     monkeypatch.chdir(tmp_path)
     draw = np.random.default_rng(0).uniform
     pictures = jnp.asarray(draw(-1, 1, (1, 160, 200, 3)), jnp.float32)  # 80 x 100 latents

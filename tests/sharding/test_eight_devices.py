@@ -14,12 +14,8 @@ CHECKS = (
     "warm_start",
 )  # fmt: skip
 LIMIT = 1500  # seconds; on two busy cores the longest takes a third of that
-# Not the emitter of tests/conftest.py, and no fused multiplication and addition, which AVX lacks:
-# where a compiler fuses them depends on the mesh, and on that the last bit of what is drawn.
-FLAGS = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-    " --xla_cpu_max_isa=AVX"
-)
+# Not the emitter of tests/conftest.py: what it draws depends in its last bit on the mesh.
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 
 
 @pytest.fixture(scope="module")
