@@ -89,17 +89,20 @@ def judged(metrics: Mapping[str, Any], made: list[dict], real: list[dict]) -> di
 def baseline(
     metrics: Mapping[str, Any], field: str, seen: np.ndarray, real: list[dict]
 ) -> dict[str, float]:
-    """The same figures of the mean of ``seen``, or of the mean spectrum where it is sound."""
-    from mmjax.evaluation.metrics.mel_distance import MelDistance
-
-    if (metric := metrics.get("mel_distance")) and isinstance(metric, MelDistance):
-        sounds = np.concatenate([batch[field] for batch in real])
-        pairs = zip(metric.spectra(sounds), metric.spectra(seen), strict=True)
-        apart = [np.abs(own - wrong.mean((0, 1), keepdims=True)).mean() for own, wrong in pairs]
-        return {f"{BASELINE}mel": float(np.mean(apart))}
-    mean = seen.mean(0, dtype=np.float64)
-    guess = [{field: np.broadcast_to(mean, batch[field].shape)} for batch in real]
-    return {f"{BASELINE}{key}": value for key, value in judged(metrics, guess, real).items()}
+    """The same figures of the mean of ``seen``; of sound, of the mean of its spectra."""
+    if all(hasattr(metric, "spectra") for metric in metrics.values()):
+        sounds, found = np.concatenate([batch[field] for batch in real]), {}
+        for metric in metrics.values():
+            own, wrong = metric.spectra(sounds), metric.spectra(seen)
+            means = [
+                np.broadcast_to(x.mean((0, 1)), y.shape) for x, y in zip(wrong, own, strict=True)
+            ]
+            found |= metric.compute(metric.apart(means, own))
+    else:
+        mean = seen.mean(0, dtype=np.float64)
+        guess = [{field: np.broadcast_to(mean, batch[field].shape)} for batch in real]
+        found = judged(metrics, guess, real)
+    return {f"{BASELINE}{key}": value for key, value in found.items()}
 
 
 def _learned(results: Mapping[str, Mapping[str, float]]) -> str:

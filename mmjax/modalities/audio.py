@@ -41,7 +41,10 @@ class Audio(Modality):
     dtype: ClassVar[type] = np.float32
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     by_path: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = ("mmjax.evaluation.metrics.mel_distance:MelDistance",)
+    metrics: ClassVar[tuple[str, ...]] = (
+        "mmjax.evaluation.metrics.mel_distance:MelDistance",
+        "mmjax.evaluation.metrics.spectral_convergence:SpectralConvergence",
+    )
     suffixes: ClassVar[tuple[str, ...]] = (
         ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac",
         ".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".ts",

@@ -31,6 +31,7 @@ class Cloud(Modality):
     dtype: ClassVar[type] = np.float32
     value_range: ClassVar[tuple[float, float]] = (-_LIMIT, _LIMIT)
     by_path: ClassVar[bool] = True
+    metrics: ClassVar[tuple[str, ...]] = ("mmjax.evaluation.metrics.chamfer:ChamferDistance",)
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
 
     def __post_init__(self):

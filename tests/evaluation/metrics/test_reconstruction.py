@@ -8,14 +8,19 @@ from mmjax.codecs.audio import mel
 from mmjax.codecs.audio.distances import MultiScaleMel
 from mmjax.codecs.pixels import Pixels
 from mmjax.evaluation.evaluator import Evaluation, Judge, Task
+from mmjax.evaluation.metrics.chamfer import ChamferDistance
 from mmjax.evaluation.metrics.fidelity import Fidelity, similarity
-from mmjax.evaluation.metrics.mel_distance import MelDistance, mel_filters
+from mmjax.evaluation.metrics.mel_distance import MelDistance
+from mmjax.evaluation.metrics.spectra import mel_filters
+from mmjax.evaluation.metrics.spectral_convergence import SpectralConvergence
 from mmjax.evaluation.metrics.squared_error import SquaredError
 from mmjax.modalities.audio import Audio
+from mmjax.modalities.cloud import Cloud
 from mmjax.modalities.image import Image
 from mmjax.modalities.motion import Motion
 from mmjax.modalities.video import Video
-from mmjax.objectives.base import Objective
+from mmjax.objectives.base import Context, Objective
+from mmjax.objectives.chamfer import Chamfer
 from mmjax.objectives.joint import Joint
 from mmjax.processes.clean import Clean
 from mmjax.training.reconstruction import TASK, with_reconstruction
@@ -92,6 +97,21 @@ def test_a_tenth_of_the_sound_is_a_distance_of_one():
     assert figures(metric, loud, loud)["mel"] == 0
 
 
+def test_spectra_that_are_off_by_a_share_converge_to_it():
+    metric = SpectralConvergence("audio", (64, 256))
+    assert figures(metric, SOUND * 0.75, SOUND)["convergence"] == pytest.approx(0.25, abs=1e-4)
+    assert figures(metric, -SOUND, SOUND)["convergence"] == 0  # phases do not count
+    assert figures(metric, SOUND * 0, SOUND)["convergence"] == pytest.approx(1, abs=2e-3)
+    assert figures(metric, SOUND, SOUND * 0)["convergence"] > 100
+    loud = SOUND * np.array([1, 0], np.float32)[:, None, None]  # of two clips one is silent
+    assert figures(metric, loud * 0.5, loud)["convergence"] == pytest.approx(0.5, abs=1e-3)
+    spectra = metric.spectra(SOUND)
+    wrong = [np.abs(np.roll(x, 1, axis=1) - x) for x in spectra]
+    lengths = [np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(wrong, spectra, strict=True)]
+    rolled = metric.compute(metric.apart([np.roll(x, 1, axis=1) for x in spectra], spectra))
+    assert rolled["convergence"] == pytest.approx(np.mean(lengths))
+
+
 def test_bins_belong_to_windows():
     with pytest.raises(ValueError, match="bins: give one number for each of the 3 windows"):
         MelDistance("audio", 8000, bins=(10,))
@@ -103,7 +123,21 @@ def test_errors_of_rows():
     assert figures(SquaredError("motion"), made, real)["rmse"] == pytest.approx((25 / 3) ** 0.5)
 
 
-@pytest.mark.parametrize("metric", [Fidelity("a"), MelDistance("a", 8000), SquaredError("a")])
+def test_clouds_are_as_far_apart_as_the_loss_says():
+    made, real = (RNG.normal(size=(3, 7, 3)).astype(np.float32) for _ in range(2))
+    apart = Chamfer()(Context({}, {}, {}, {}), jnp.array(made), jnp.array(real))
+    found = figures(ChamferDistance("cloud"), made, real)
+    assert found["chamfer"] == pytest.approx(float(apart.mean()), rel=1e-5)
+    assert figures(ChamferDistance("cloud"), real[:, ::-1], real)["chamfer"] == 0
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        Fidelity("a"), MelDistance("a", 8000), SpectralConvergence("a"), SquaredError("a"),
+        ChamferDistance("a"),
+    ],
+)  # fmt: skip
 def test_what_is_not_there_is_not_judged(metric):
     clip = {"a": SOUND}
     assert metric.compute(metric.extract({}, clip)) == {}
@@ -118,21 +152,28 @@ class GivesBack(Objective):
 
 
 @pytest.mark.parametrize(
-    ("modality", "name", "metric"),
+    ("modality", "metrics"),
     [
-        (Image(8, 8), "fidelity", Fidelity("it")),
-        (Video(2, 8, 8, 8), "fidelity", Fidelity("it")),
-        (Audio(64, 16_000), "mel_distance", MelDistance("it", 16_000)),
-        (Motion(4), "squared_error", SquaredError("it")),
+        (Image(8, 8), {"fidelity": Fidelity("it")}),
+        (Video(2, 8, 8, 8), {"fidelity": Fidelity("it")}),
+        (
+            Audio(64, 16_000),
+            {
+                "mel_distance": MelDistance("it", 16_000),
+                "spectral_convergence": SpectralConvergence("it"),
+            },
+        ),
+        (Motion(4), {"squared_error": SquaredError("it")}),
+        (Cloud(4), {"chamfer": ChamferDistance("it")}),
     ],
 )
-def test_codecs_have_a_task_and_metrics_of_their_modality(modality, name, metric):
+def test_codecs_have_a_task_and_metrics_of_their_modality(modality, metrics):
     codec = "pixels" if modality.dtype == np.uint8 else None
     stream = StreamConfig("it", Clean(), codec)
     spec = make_spec("it", stream, {"it": modality}, {"pixels": Pixels()})
     found = with_reconstruction(Evaluation(clips=8), GivesBack(), {"it": spec})
     assert found.tasks == {TASK: Task(("it",), ("it",))} and found.clips == 8
-    assert found.metrics == {name: metric}
+    assert found.metrics == metrics
     own = Evaluation(tasks={"own": Task(("it",))})
     assert with_reconstruction(own, GivesBack(), {"it": spec}) is own
     assert with_reconstruction(Evaluation(), Joint({}), {"it": spec}) == Evaluation()
