@@ -187,15 +187,18 @@ def _data(folder: str, other: Mapping[str, Any], batch_size: int) -> Mapping[str
 def players(
     rate: float | tuple[float, ...],
     names: tuple[str, ...] = ("autoencoder", "discriminator"),
+    decay: int = 0,
     **fields: Any,
 ) -> Mapping[str, Any]:
     """The ``updates`` section of networks that play against each other, in their order.
 
-    ``rate`` is one for all, or a tuple of one for each.
+    ``rate`` is one for all, or a tuple of one for each; over ``decay`` steps it falls to nothing
+    along a cosine, at 0 it stays.
     """
+    falls = {"decay": "cosine", "steps": decay} if decay else {}
     rates = rate if isinstance(rate, tuple) else (rate,) * len(names)
     found = {}
     for order, (name, peak) in enumerate(zip(names, rates, strict=True)):
-        (one,) = adamw({"peak": peak}, **fields).values()
+        (one,) = adamw({"peak": peak, **falls}, **fields).values()
         found[name] = {**one, "order": order, "params": f"{name}/.*"}
     return found

@@ -18,31 +18,35 @@ from ml_collections import ConfigDict
 
 from mmjax.presets import players, sound_data, sounds
 
+# Silence, the digits' median, is a plateau of the absolute error of logarithms.
+SQUARED = {"magnitudes": True, "offset": 3e-3}
 VARIANTS = {
     # samples, rate, channels; encoder's and decoder's widths, ratios, levels, vocabulary, size;
-    # windows of the mel spectrograms, bins; both kinds of critics; steps, batch, rate
+    # windows of the mel spectrograms, bins, their fields; weights of features and of each judge;
+    # both kinds of critics; steps, batch, rate, steps of its decay
     "full": (
         (16_896, 44_100, 1),
         ((64, 128, 256, 512, 1024), (96, 192, 384, 768, 1536), (2, 4, 8, 8), 9, 1024, 8),
-        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320)),
+        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), {}), (2.0, 1.0),
         {"periods": (2, 3, 5, 7, 11), "widths": (32, 128, 512, 1024, 1024)},
         {
             "windows": (2048, 1024, 512), "width": 32, "dilations": (1, 1, 1),
             "edges": (0.0, 0.1, 0.25, 0.5, 0.75, 1.0),
         },
-        400_000, 72, 1e-4,
+        400_000, 72, 1e-4, 0,
     ),
     "tiny": (
-        (8320, 8000, 2), ((8, 16), (8, 16), (32,), 2, 64, 4), ((64, 512), (5, 40)),
-        {"periods": (2,), "widths": (4, 8)}, {"windows": (256,), "width": 4, "dilations": (1,)},
-        8, 8, 2e-3,
+        (8320, 8000, 2), ((8, 16), (8, 16), (32,), 2, 64, 4), ((64, 512), (5, 40), SQUARED),
+        (0.5, 0.1), {"periods": (2,), "widths": (4, 8)},
+        {"windows": (256,), "width": 4, "dilations": (1,)}, 8, 8, 2e-3, 400,
     ),
 }  # fmt: skip
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
-    sound, codec, (windows, bins), periods, spectra, steps, batch, rate = VARIANTS[variant]
+    sound, codec, (windows, bins, mels), (features, judge), *rest = VARIANTS[variant]
+    periods, spectra, steps, batch, rate, decay = rest
     encoder, decoder, ratios, levels, vocabulary, size = codec
     judges = len(periods["periods"]) + len(spectra["windows"])
     config = sounds("dac", *sound)
@@ -59,15 +63,17 @@ def get_config(variant: str = "full") -> ConfigDict:
         "errors": {
             "mel": {
                 "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": sound[1],
-                "windows": windows, "bins": bins, "weight": 15.0,
+                "windows": windows, "bins": bins, "weight": 15.0, **mels,
             },
-            "features": {"_target_": "mmjax.objectives.features:FeatureMatching", "weight": 2.0},
+            "features": {
+                "_target_": "mmjax.objectives.features:FeatureMatching", "weight": features,
+            },
         },
         # The published losses are sums over judges, here a mean.
-        "critic": {"loss": "least_squares", "weight": float(judges)},
+        "critic": {"loss": "least_squares", "weight": judge * judges},
         "penalties": {"commitment": 0.25, "codebook": 1.0},
     }  # fmt: skip
-    config.updates = players(rate, b1=0.8, b2=0.99)
+    config.updates = players(rate, decay=decay, b1=0.8, b2=0.99)
     config.data = sound_data(variant == "full", batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

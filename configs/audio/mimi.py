@@ -21,15 +21,15 @@ from mmjax.presets import players, sound_data, sounds
 
 VARIANTS = {
     # samples, rate, channels; filters, ratios, features, depth, heads, hidden, window;
-    # levels, vocabulary, size; windows of the mel spectrograms, bins; windows of the critics,
-    # width, dilations; steps, batch, rate
+    # levels, vocabulary, size; windows of the mel spectrograms, bins; the critics' share of the
+    # gradient, windows, width, dilations; steps, batch, rate, steps of its decay
     "full": (
         (288_000, 24_000, 1), (64, (4, 5, 6, 8), 512, 8, 8, 2048, 250), (32, 2048, 256), ((), ()),
-        ((2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 4_000_000, 128, 8e-4,
+        (4.0, (2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 4_000_000, 128, 8e-4, 0,
     ),
     "tiny": (
         (8320, 8000, 2), (8, (16,), 16, 1, 2, 16, 8), (3, 64, 8), ((64, 512), (16, 16)),
-        ((256,), 4, (2,)), 8, 8, 3e-3,
+        (0.3, (256,), 4, (2,)), 8, 8, 3e-3, 400,
     ),
 }  # fmt: skip
 
@@ -38,7 +38,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
     sound, shape, (levels, vocabulary, size), mels, critics, *rest = VARIANTS[variant]
     filters, ratios, features, depth, heads, hidden, window = shape
-    steps, batch, rate = rest
+    (judged, *critics), (steps, batch, rate, decay) = critics, rest
     config = sounds("mimi", *sound)
     config.networks = {
         "autoencoder": {
@@ -55,28 +55,28 @@ def get_config(variant: str = "full") -> ConfigDict:
     }  # fmt: skip
     config.objective = {
         "_target_": "mmjax.objectives.balance:BalancedCoding", "stream": "audio",
-        "errors": _errors(sound[1], *mels), "critic": {"weight": 4.0},
+        "errors": _errors(judged, sound[1], *mels), "critic": {"weight": judged},
         "penalties": {"commitment": 1.0},
     }  # fmt: skip
-    config.updates = players(rate, b1=0.5, b2=0.9)
+    config.updates = players(rate, decay=decay, b1=0.5, b2=0.9)
     config.data = sound_data(variant == "full", batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500, "ema": 0.99}
     return config
 
 
-def _errors(rate: int, windows: tuple[int, ...], bins: tuple[int, ...]) -> dict:
+def _errors(judged: float, rate: int, windows: tuple[int, ...], bins: tuple[int, ...]) -> dict:
     """Features of the critics; with windows, samples and mel spectrograms too."""
     errors = {
         "features": {
             "_target_": "mmjax.objectives.features:FeatureMatching", "relative": True,
-            "weight": 4.0,
+            "weight": judged,
         }
     }  # fmt: skip
     if windows:
-        errors["waveform"] = {"_target_": "mmjax.objectives.errors:Absolute", "weight": 0.1}
+        errors["waveform"] = {"_target_": "mmjax.objectives.errors:Absolute"}
         errors["mel"] = {
             "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": rate,
-            "windows": windows, "bins": bins, "magnitudes": True, "weight": 2.0,
-            "offset": 0.1,  # much of the digits' sound is silence
+            "windows": windows, "bins": bins, "magnitudes": True,
+            "offset": 3e-3,  # much of the digits' sound is silence
         }  # fmt: skip
     return errors

@@ -24,17 +24,18 @@ from mmjax.presets import players, sound_data, sounds
 VARIANTS = {
     # samples, rate, channels; encoder's and decoder's widths, ratios, latents; windows of the
     # spectra, the least amplitude in their first term (the authors leave out what is quieter),
-    # what magnitudes have added in their other; windows of the critics, width, dilations; steps,
-    # batch, rate. Of the digits' sounds much is silence, whose slopes would be all there is.
+    # what magnitudes have added in their other; weights of features and of the critics' judgement,
+    # their windows, width, dilations; steps, batch, rate, steps of its decay. Of the digits' sounds
+    # much is silence, whose slopes would be all there is; critics teach little in so few steps.
     "full": (
         (65_536, 44_100, 2), ((128, 128, 256, 512, 1024, 2048),) * 2, (2, 4, 4, 8, 8), 64,
         (2048, 1024, 512, 256, 128, 64, 32), (1e-3, 0.0),
-        ((2048, 1024, 512, 256, 128), 64, (1, 2, 4)),
-        1_000_000, 64, 1.5e-4,
+        (5.0, 0.1), ((2048, 1024, 512, 256, 128), 64, (1, 2, 4)),
+        1_000_000, 64, 1.5e-4, 0,
     ),
     "tiny": (
-        (8320, 8000, 2), ((8, 16),) * 2, (32,), 4, (512, 64), (0.3, 0.1),
-        ((256,), 4, (2,)), 8, 8, 2e-3,
+        (8320, 8000, 2), ((8, 16),) * 2, (32,), 4, (512, 64), (0.03, 0.1),
+        (1.5, 0.03), ((256,), 4, (2,)), 8, 8, 2e-3, 400,
     ),
 }  # fmt: skip
 
@@ -42,7 +43,7 @@ VARIANTS = {
 def get_config(variant: str = "full") -> ConfigDict:
     """The autoencoder and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
     sound, (encoder, decoder), ratios, latents, windows, *rest = VARIANTS[variant]
-    (quietest, offset), critics, steps, batch, rate = rest
+    (quietest, offset), (features, judged), critics, steps, batch, rate, decay = rest
     config = sounds("oobleck", *sound)
     config.networks = {
         "autoencoder": {
@@ -66,14 +67,15 @@ def get_config(variant: str = "full") -> ConfigDict:
                 "offset": offset,
             },
             "features": {
-                "_target_": "mmjax.objectives.features:FeatureMatching", "weight": 5.0 / layers,
+                "_target_": "mmjax.objectives.features:FeatureMatching",
+                "weight": features / layers,
             },
         },
-        "critic": {"weight": 0.1},
+        "critic": {"weight": judged},
         # Published: 1e-4 times twice the nats of each step of the latents.
         "penalties": {"divergence": 1e-4 * 2 * math.prod(ratios) * sound[2]},
     }  # fmt: skip
-    config.updates = players((rate, 2 * rate), b1=0.8, b2=0.99, weight_decay=1e-3)
+    config.updates = players((rate, 2 * rate), decay=decay, b1=0.8, b2=0.99, weight_decay=1e-3)
     config.data = sound_data(variant == "full", batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

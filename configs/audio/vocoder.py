@@ -31,50 +31,53 @@ BANDS = {
     "edges": (0.0, 0.1, 0.25, 0.5, 0.75, 1.0), "slope": 0.1, "even": False,
 }  # fmt: skip
 VARIANTS = {
-    # samples, rate, channels; window, hop, bins; the generator and its fields; windows and bins of
-    # the mel error, its weight, what is added before logarithms, for much of the digits' sound is
-    # silence; critics of periods; the others, how many judges they are; steps, batch, rate
+    # samples, rate, channels; window, hop, bins, fields of the spectrogram; the generator and its
+    # fields; windows and bins of the mel error, its weight, its fields (silence, the digits'
+    # median, is a plateau of the absolute error of logarithms); weights of features and of each
+    # judge; critics of periods; the others, how many judges they are; steps, batch, rate, steps of
+    # its decay
     "hifi_gan": (
-        (8192, 22_050, 1), (1024, 256, 80),
+        (8192, 22_050, 1), (1024, 256, 80, {}),
         (
             f"{AUDIO}.hifi_gan:HifiGan",
             {"rates": (8, 8, 2, 2), "kernels": (16, 16, 4, 4), "standardised": False},
         ),
-        ((1024,), (80,), 45.0 * math.log(10), 0.0), PERIODS, ("MultiScale", {}, 3),
-        2_500_000, 16, 2e-4,
+        ((1024,), (80,), 45.0 * math.log(10), {}), (2.0, 1.0), PERIODS, ("MultiScale", {}, 3),
+        2_500_000, 16, 2e-4, 0,
     ),
     "bigvgan": (
-        (65_536, 44_100, 1), (2048, 512, 128), (f"{AUDIO}.bigvgan:BigVgan", {"bins": 128}),
-        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), 15.0, 0.0), PERIODS,
-        ("MultiSpectrogram", BANDS, 3), 5_000_000, 32, 1e-4,
+        (65_536, 44_100, 1), (2048, 512, 128, {}), (f"{AUDIO}.bigvgan:BigVgan", {"bins": 128}),
+        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), 15.0, {}), (2.0, 1.0),
+        PERIODS, ("MultiSpectrogram", BANDS, 3), 5_000_000, 32, 1e-4, 0,
     ),
     "tiny": (
-        (8320, 8000, 2), (256, 32, 32),
+        (8320, 8000, 2), (256, 32, 32, {"mean": -8.0, "deviation": 3.0}),
         (
             f"{AUDIO}.hifi_gan:HifiGan",
             {
-                "bins": 32, "channels": 2, "widths": (16, 8), "rates": (32,), "kernels": (64,),
+                "bins": 32, "channels": 2, "widths": (32, 16), "rates": (32,), "kernels": (64,),
                 "block_kernels": (3,), "dilations": ((1, 3),), "standardised": False,
             },
         ),
-        ((256,), (32,), 5.0, 0.1), {"periods": (2,), "widths": (4, 8)},
-        ("MultiScale", {"scales": 1, "layers": ((4, 15, 1, 1), (8, 41, 4, 2))}, 1), 8, 8, 2e-3,
+        ((64, 512), (10, 40), 5.0, {"magnitudes": True, "offset": 3e-3}), (0.5, 0.1),
+        {"periods": (2,), "widths": (4, 8)},
+        ("MultiScale", {"scales": 1, "layers": ((4, 15, 1, 1), (8, 41, 4, 2))}, 1), 8, 8, 4e-3, 400,
     ),
 }  # fmt: skip
 
 
 def get_config(variant: str = "hifi_gan") -> ConfigDict:
     """A vocoder and its critics: ``hifi_gan``, ``bigvgan``, or ``tiny`` on bouncing digits."""
-    sound, spectrogram, (target, fields), mel, periods, others, *rest = VARIANTS[variant]
-    steps, batch, rate = rest
-    window, hop, bins = spectrogram
+    sound, spectrogram, (target, fields), mel, (features, judge), *rest = VARIANTS[variant]
+    periods, others, steps, batch, rate, decay = rest
+    window, hop, bins, scale = spectrogram
     config = sounds("vocoder", *sound)
     config.networks = {
         "autoencoder": {
             "_target_": f"{AUDIO}.vocoder:Vocoder",
             "mel": {
                 "_target_": f"{AUDIO}.spectrogram:LogMel",
-                "rate": sound[1], "window": window, "hop": hop, "bins": bins,
+                "rate": sound[1], "window": window, "hop": hop, "bins": bins, **scale,
             },
             "generator": {"_target_": target, **fields},
         },
@@ -86,15 +89,19 @@ def get_config(variant: str = "hifi_gan") -> ConfigDict:
             "mel": {
                 "_target_": f"{AUDIO}.distances:MultiScaleMel",
                 "rate": sound[1], "windows": mel[0], "bins": mel[1], "weight": mel[2],
-                "offset": mel[3],
+                **mel[3],
             },
-            "features": {"_target_": "mmjax.objectives.features:FeatureMatching", "weight": 2.0},
+            "features": {
+                "_target_": "mmjax.objectives.features:FeatureMatching", "weight": features,
+            },
         },
         # The published losses are sums over judges, here a mean.
-        "critic": {"loss": "least_squares", "weight": float(len(periods["periods"]) + others[2])},
+        "critic": {
+            "loss": "least_squares", "weight": judge * (len(periods["periods"]) + others[2]),
+        },
         "penalties": {},
     }  # fmt: skip
-    config.updates = players(rate, b1=0.8, b2=0.99, weight_decay=0.01)
+    config.updates = players(rate, decay=decay, b1=0.8, b2=0.99, weight_decay=0.01)
     config.data = sound_data(variant != "tiny", batch)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config
