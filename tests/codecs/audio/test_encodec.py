@@ -26,7 +26,9 @@ PUBLISHED = {
 @pytest.fixture(scope="module")
 def small():
     sound = jnp.asarray(np.random.default_rng(0).normal(0, 0.3, (1, 6 * 12, 1)), jnp.float32)
-    return jax.jit(SMALL.init)(jax.random.key(0), sound), sound
+    variables = jax.jit(SMALL.init)(jax.random.key(0), sound)
+    louder = jax.tree.map(lambda x: 2 * x, variables["params"])  # they begin faint
+    return {**variables, "params": louder}, sound
 
 
 @pytest.mark.parametrize("count", PUBLISHED)
