@@ -7,8 +7,9 @@ stereo in segments of equal loudness, 14,856,294 parameters, and its critics, 48
 Command:  mmjax train --config configs/audio/encodec.py:tiny --workdir runs/encodec
 Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` wants eight
           accelerators.
-Expected: no figure yet: ``full`` was not trained, and ``tiny`` is no model of sound: after 150
-          steps its log mels are further off (3.2) than the mean spectrum (0.70).
+Expected: ``tiny``: a spectral convergence of 0.66 on held-out sounds after 400 steps (the mean
+          spectrum has 0.98), log mels 0.83 decades off (0.70: it leaves noise where there is
+          silence); the others were not trained; protocol: benchmarks/codecs.py.
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first second
           (``48khz``: 0.99 s, which is one segment).

@@ -7,7 +7,9 @@ critics, 472,490.
 Command:  mmjax train --config configs/audio/mimi.py:tiny --workdir runs/mimi
 Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` wants eight
           accelerators.
-Expected: no figure yet: ``full`` was not trained, ``tiny`` is for tests.
+Expected: ``tiny``: a spectral convergence of 0.74 on held-out sounds after 400 steps (the mean
+          spectrum has 0.98), log mels 0.97 decades off (0.70: it leaves noise where there is
+          silence); ``full`` was not trained; protocol: benchmarks/codecs.py.
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 12 s.
 Deviates: WavLM does not teach the first level; no decay of the transformers' matrices. ``tiny``

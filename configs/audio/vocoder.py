@@ -8,7 +8,9 @@ critics of periods and of bands of spectrograms, 1,413,990.
 Command:  mmjax train --config configs/audio/vocoder.py:tiny --workdir runs/vocoder
 Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; the others want eight
           accelerators.
-Expected: no figure yet: the published sizes were not trained here, ``tiny`` is for tests.
+Expected: ``tiny``: a spectral convergence of 0.85 on held-out sounds after 400 steps (the mean
+          spectrum has 0.98), log mels 0.52 decades off (0.70); the published sizes were not
+          trained; protocol: benchmarks/codecs.py.
 Data:     ``tiny`` hears the bouncing digits; the others sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 0.37 or 1.49 s.
 Deviates: the generators' kernels are not factored; logits are no features to match; the learning
