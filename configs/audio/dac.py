@@ -12,8 +12,9 @@ Expected: ``tiny``: a spectral convergence of 0.89 on held-out sounds after 400 
           ``full`` was not trained; protocol: benchmarks/codecs.py.
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 0.38 s.
-Deviates: the codec's kernels are not factored; the learning rate does not decay. ``tiny`` compares
-          samples too, and squares of logarithms, to learn within some hundred steps.
+Deviates: the codec's kernels are not factored; the learning rate of ``full`` does not decay.
+          ``tiny`` compares samples too, and squares of logarithms, and heeds critics less, to learn
+          within some hundred steps.
 """
 
 from ml_collections import ConfigDict

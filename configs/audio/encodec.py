@@ -14,7 +14,8 @@ Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``d
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first second
           (``48khz``: 0.99 s, which is one segment).
 Deviates: the discriminator learns at every step, not at two of three; hinge losses as in the public
-          code; half of the examples lose levels, by any number and each by its own.
+          code; half of the examples lose levels, by any number and each by its own. ``tiny`` heeds
+          samples more and critics less, and its learning rate falls.
 """
 
 from ml_collections import ConfigDict
