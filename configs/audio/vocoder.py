@@ -14,10 +14,11 @@ Expected: ``tiny``: a spectral convergence of 0.85 on held-out sounds after 400 
 Data:     ``tiny`` hears the bouncing digits; the others sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 0.37 or 1.49 s.
 Deviates: the generators' kernels are not factored; logits are no features to match; the learning
-          rate of the published ones does not decay. ``hifi_gan`` hears frequencies above 8 kHz too,
-          and no judge is normalised by its spectrum. ``bigvgan`` has the critic of bands that the authors' code
-          offers, not the one of constant-Q transforms that its weights were trained with, and its
-          critic of periods hears a levelled sound too. ``tiny`` compares squares of logarithms.
+          rate of the published ones does not decay. ``hifi_gan`` hears frequencies above 8 kHz
+          too, and no judge is normalised by its spectrum. ``bigvgan`` has the critic of bands that
+          the authors' code offers, not the one of constant-Q transforms that its weights were
+          trained with, and its critic of periods hears a levelled sound too. ``tiny`` compares
+          squares of logarithms.
 """
 
 import math
