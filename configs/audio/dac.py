@@ -23,15 +23,17 @@ from mmjax.presets import players, sound_data, sounds
 
 # Silence, the digits' median, is a plateau of the absolute error of logarithms.
 SQUARED = {"magnitudes": True, "offset": 3e-3}
-SAMPLES = {"waveform": {"_target_": "mmjax.objectives.errors:Absolute", "weight": 100.0}}
+SAMPLES = {"waveform": {"_target_": "mmjax.objectives.errors:Absolute", "weight": 2.0}}
 VARIANTS = {
     # samples, rate, channels; encoder's and decoder's widths, ratios, levels, vocabulary, size;
-    # windows of the mel spectrograms, bins, their fields; weights of features and of each judge;
+    # windows of the mel spectrograms, bins, their fields; weights of mels, features, each judge,
+    # commitment and codebook (in tiny a fiftieth of all: plain descent bears no more);
     # both kinds of critics; steps, batch, rate, steps of its decay
     "full": (
         (16_896, 44_100, 1),
         ((64, 128, 256, 512, 1024), (96, 192, 384, 768, 1536), (2, 4, 8, 8), 9, 1024, 8),
-        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), {}), (2.0, 1.0),
+        ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), {}),
+        (15.0, 2.0, 1.0, 0.25, 1.0),
         {"periods": (2, 3, 5, 7, 11), "widths": (32, 128, 512, 1024, 1024)},
         {
             "windows": (2048, 1024, 512), "width": 32, "dilations": (1, 1, 1),
@@ -41,7 +43,7 @@ VARIANTS = {
     ),
     "tiny": (
         (8320, 8000, 2), ((8, 16), (8, 16), (32,), 2, 64, 4), ((64, 512), (5, 40), SQUARED),
-        (0.5, 0.1), {"periods": (2,), "widths": (4, 8)},
+        (0.3, 0.01, 0.002, 0.005, 0.02), {"periods": (2,), "widths": (4, 8)},
         {"windows": (256,), "width": 4, "dilations": (1,)}, 8, 8, 3e-3, 400,
     ),
 }  # fmt: skip
@@ -49,8 +51,9 @@ VARIANTS = {
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
-    sound, codec, (windows, bins, mels), (features, judge), *rest = VARIANTS[variant]
+    sound, codec, (windows, bins, mels), weights, *rest = VARIANTS[variant]
     periods, spectra, steps, batch, rate, decay = rest
+    mel, features, judge, commitment, codebook = weights
     encoder, decoder, ratios, levels, vocabulary, size = codec
     judges = len(periods["periods"]) + len(spectra["windows"])
     config = sounds("dac", *sound)
@@ -67,7 +70,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         "errors": {
             "mel": {
                 "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": sound[1],
-                "windows": windows, "bins": bins, "weight": 15.0, **mels,
+                "windows": windows, "bins": bins, "weight": mel, **mels,
             },
             "features": {
                 "_target_": "mmjax.objectives.features:FeatureMatching", "weight": features,
@@ -76,7 +79,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         },
         # The published losses are sums over judges, here a mean.
         "critic": {"loss": "least_squares", "weight": judge * judges},
-        "penalties": {"commitment": 0.25, "codebook": 1.0},
+        "penalties": {"commitment": commitment, "codebook": codebook},
     }  # fmt: skip
     config.updates = players(rate, decay=decay, b1=0.8, b2=0.99)
     config.data = sound_data(variant == "full", batch)
