@@ -6,7 +6,7 @@ Cai et al., "EfficientViT" (2205.14756), sections 3.1 and 3.2, in the form that 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from mmjax.layers.grouped import convolve
+from mmjax.layers.grouped import DepthwiseConv, convolve
 from mmjax.layers.norm import rms_norm
 from mmjax.typing import Array, Float
 
@@ -62,7 +62,7 @@ class ScaledLinearAttention(nn.Module):
         thirds = [nn.Dense(width, use_bias=False, name=f"third_{n}")(x) for n in range(3)]
         heads = [jnp.concatenate(thirds, axis=-1)]
         for number, side in enumerate(self.scales):
-            coarse = _depthwise(3 * width, side, False, f"scale_{number}_in")(heads[0])
+            coarse = DepthwiseConv(side, bias=False, name=f"scale_{number}_in")(heads[0])
             groups = 3 * width // self.head
             mix = nn.Conv(3 * width, (1, 1), feature_group_count=groups, use_bias=False,
                           conv_general_dilated=convolve, name=f"scale_{number}_out")  # fmt: skip
@@ -80,14 +80,9 @@ class GatedConv(nn.Module):
         channels = x.shape[-1]
         inner = 2 * _EXPANSION * channels
         y = nn.silu(nn.Dense(inner, name="expand")(x))
-        y, gate = jnp.split(_depthwise(inner, 3, True, "depth")(y), 2, axis=-1)
+        y, gate = jnp.split(DepthwiseConv(3, name="depth")(y), 2, axis=-1)
         y = nn.Dense(channels, use_bias=False, name="reduce")(y * nn.silu(gate))
         return ShiftedRMS(name="norm")(y)
-
-
-def _depthwise(channels: int, side: int, bias: bool, name: str) -> nn.Conv:
-    return nn.Conv(channels, (side, side), feature_group_count=channels, use_bias=bias,
-                   conv_general_dilated=convolve, name=name)  # fmt: skip
 
 
 def _linear_attention(heads: Float[Array, "B H W C"], size: int) -> Float[Array, "B H W D"]:
