@@ -21,6 +21,7 @@ BASE = [
     "absl-py",  # Grain's worker processes want its flags parsed
     "av>=14",  # video with sound in and out; its wheel carries FFmpeg
     "soundfile>=0.12",  # WAV and FLAC
+    "pyloudnorm>=0.2",  # loudness of sounds as ITU-R BS.1770 has it
     "pillow>=10",
     "pyyaml>=6",  # manifests of launch/gke
     "safetensors>=0.4",  # weights without pickle

@@ -165,15 +165,19 @@ def sounds(name: str, samples: int, rate: int, channels: int) -> ConfigDict:
     return config
 
 
-def sound_data(own: bool, batch_size: int) -> Mapping[str, Any]:
+def sound_data(own: bool, batch_size: int, levelled: bool = False) -> Mapping[str, Any]:
     """The ``data`` section: ``own`` sounds in ``data/sounds``, or 1.04 s of the bouncing digits'.
 
-    These are 8,320 samples of stereo at 8 kHz.
+    These are 8,320 samples of stereo at 8 kHz. ``levelled``: all at one loudness.
     """
-    return _data("data/sounds" if own else "", _DIGITS | {"frames": 13}, batch_size)
+    data = _data("data/sounds" if own else "", _DIGITS | {"frames": 13}, batch_size)
+    if levelled:
+        target = {"_target_": "mmjax.data.levelled:Levelled"}
+        data |= {split: target | {"source": data[split]} for split in ("train", "evaluation")}
+    return data
 
 
-def _data(folder: str, other: Mapping[str, Any], batch_size: int) -> Mapping[str, Any]:
+def _data(folder: str, other: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     """The files of both splits in a folder, or the other source where there is none."""
 
     def source(split: str) -> Mapping[str, Any]:

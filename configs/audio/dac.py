@@ -42,7 +42,7 @@ VARIANTS = {
         400_000, 72, 1e-4, 0,
     ),
     "tiny": (
-        (8320, 8000, 2), ((8, 16), (8, 16), (32,), 2, 64, 4), ((64, 512), (5, 40), SQUARED),
+        (8320, 8000, 2), ((8, 16), (8, 16), (8,), 4, 64, 4), ((64, 512), (5, 40), SQUARED),
         (0.3, 0.01, 0.002, 0.005, 0.02), {"periods": (2,), "widths": (4, 8)},
         {"windows": (256,), "width": 4, "dilations": (1,)}, 8, 8, 3e-3, 400,
     ),
@@ -82,7 +82,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         "penalties": {"commitment": commitment, "codebook": codebook},
     }  # fmt: skip
     config.updates = players(rate, decay=decay, b1=0.8, b2=0.99)
-    config.data = sound_data(variant == "full", batch)
+    config.data = sound_data(variant == "full", batch, levelled=True)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config
 
