@@ -90,7 +90,9 @@ def baseline(
     metrics: Mapping[str, Any], field: str, seen: np.ndarray, real: list[dict]
 ) -> dict[str, float]:
     """The same figures of the mean of ``seen``; of sound, of the mean of its spectra."""
-    if all(hasattr(metric, "spectra") for metric in metrics.values()):
+    from mmjax.evaluation.metrics.spectra import SpectralComparison
+
+    if all(isinstance(metric, SpectralComparison) for metric in metrics.values()):
         sounds, found = np.concatenate([batch[field] for batch in real]), {}
         for metric in metrics.values():
             own, wrong = metric.spectra(sounds), metric.spectra(seen)

@@ -48,12 +48,18 @@ def labelled_digits(name: str, side: int, batch_size: int, likelihood: str) -> C
         },
     }  # fmt: skip
     config.data = picture_data(False, side, batch_size)
+    folder = "mmjax.evaluation.metrics"
     config.evaluation = {
         "tasks": {
+            "reconstruction": {"given": ("image",), "want": ("image",)},
             "label_to_image": {"given": ("label",), "want": ("image",)},
             "image_to_label": {"given": ("image",), "want": ("label",)},
             "unconditional": {"want": ("image", "label")},
-        }
+        },
+        "metrics": {
+            "fidelity": {"_target_": f"{folder}.fidelity:Fidelity", "field": "image"},
+            "agreement": {"_target_": f"{folder}.agreement:Agreement", "field": "label"},
+        },
     }
     return config
 

@@ -11,10 +11,11 @@ Expected: ``tiny``: a spectral convergence of 0.89 on held-out sounds after 400 
           spectrum has 0.98), log mels 0.70 decades off (0.70), 4 of 64 codes in use by perplexity;
           ``full`` was not trained; protocol: benchmarks/codecs.py.
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
-          and ``data/sounds/test`` (--config.data.train.root=...), of each its first 0.38 s.
-Deviates: the codec's kernels are not factored; the learning rate of ``full`` does not decay.
-          ``tiny`` compares samples too, and squares of logarithms, and heeds critics less, to learn
-          within some hundred steps.
+          and ``data/sounds/test`` (--config.data.train.source.root=...), of each its first 0.38 s;
+          all are brought to -16 LUFS.
+Deviates: the codec's kernels are not factored; the learning rate of ``full`` does not decay, and
+          phases are not shifted at random. ``tiny`` compares samples too, and squares of
+          logarithms, and heeds critics less, to learn within some hundred steps.
 """
 
 from ml_collections import ConfigDict
@@ -23,17 +24,16 @@ from mmjax.presets import players, sound_data, sounds
 
 # Silence, the digits' median, is a plateau of the absolute error of logarithms.
 SQUARED = {"magnitudes": True, "offset": 3e-3}
-SAMPLES = {"waveform": {"_target_": "mmjax.objectives.errors:Absolute", "weight": 2.0}}
 VARIANTS = {
     # samples, rate, channels; encoder's and decoder's widths, ratios, levels, vocabulary, size;
-    # windows of the mel spectrograms, bins, their fields; weights of mels, features, each judge,
-    # commitment and codebook (in tiny a fiftieth of all: plain descent bears no more);
+    # windows of the mel spectrograms, bins, their fields; weights of samples, mels, features, each
+    # judge, commitment and codebook (tiny's are small, for plain descent bears no more);
     # both kinds of critics; steps, batch, rate, steps of its decay
     "full": (
         (16_896, 44_100, 1),
         ((64, 128, 256, 512, 1024), (96, 192, 384, 768, 1536), (2, 4, 8, 8), 9, 1024, 8),
         ((32, 64, 128, 256, 512, 1024, 2048), (5, 10, 20, 40, 80, 160, 320), {}),
-        (15.0, 2.0, 1.0, 0.25, 1.0),
+        (0.0, 15.0, 2.0, 1.0, 0.25, 1.0),
         {"periods": (2, 3, 5, 7, 11), "widths": (32, 128, 512, 1024, 1024)},
         {
             "windows": (2048, 1024, 512), "width": 32, "dilations": (1, 1, 1),
@@ -43,7 +43,7 @@ VARIANTS = {
     ),
     "tiny": (
         (8320, 8000, 2), ((8, 16), (8, 16), (8,), 4, 64, 4), ((64, 512), (5, 40), SQUARED),
-        (0.3, 0.01, 0.002, 0.005, 0.02), {"periods": (2,), "widths": (4, 8)},
+        (4.0, 0.15, 0.01, 0.002, 0.005, 0.02), {"periods": (2,), "widths": (4, 8)},
         {"windows": (256,), "width": 4, "dilations": (1,)}, 8, 8, 3e-3, 400,
     ),
 }  # fmt: skip
@@ -53,7 +53,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
     sound, codec, (windows, bins, mels), weights, *rest = VARIANTS[variant]
     periods, spectra, steps, batch, rate, decay = rest
-    mel, features, judge, commitment, codebook = weights
+    samples, mel, features, judge, commitment, codebook = weights
     encoder, decoder, ratios, levels, vocabulary, size = codec
     judges = len(periods["periods"]) + len(spectra["windows"])
     config = sounds("dac", *sound)
@@ -75,12 +75,14 @@ def get_config(variant: str = "full") -> ConfigDict:
             "features": {
                 "_target_": "mmjax.objectives.features:FeatureMatching", "weight": features,
             },
-            **(SAMPLES if variant == "tiny" else {}),
         },
         # The published losses are sums over judges, here a mean.
         "critic": {"loss": "least_squares", "weight": judge * judges},
         "penalties": {"commitment": commitment, "codebook": codebook},
     }  # fmt: skip
+    if samples:
+        waveform = {"_target_": "mmjax.objectives.errors:Absolute", "weight": samples}
+        config.objective.errors.waveform = waveform
     config.updates = players(rate, decay=decay, b1=0.8, b2=0.99)
     config.data = sound_data(variant == "full", batch, levelled=True)
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}

@@ -18,16 +18,16 @@ from ml_collections import ConfigDict
 from mmjax.presets import adamw, labelled_digits
 
 VARIANTS = {
-    # side, latents, widths, steps, batch
-    "full": (28, 50, (1000, 1000), 2_000, 96),
-    "digits": (8, 8, (64,), 2_000, 64),
-    "tiny": (8, 4, (16,), 8, 8),
+    # side, latents, widths, steps, batch, learning rate
+    "full": (28, 50, (1000, 1000), 2_000, 96, 1e-3),
+    "digits": (8, 8, (64,), 2_000, 64, 1e-3),
+    "tiny": (8, 8, (64,), 8, 32, 1e-2),
 }
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The model of a size: ``full``, ``digits`` (minutes) or ``tiny`` (seconds)."""
-    side, latents, widths, steps, batch = VARIANTS[variant]
+    side, latents, widths, steps, batch, rate = VARIANTS[variant]
     config = labelled_digits("cvae", side, batch, likelihood="bernoulli")
     config.streams["label"]["process"] = {"_target_": "mmjax.processes.clean:Clean"}
     config.networks = {
@@ -37,7 +37,10 @@ def get_config(variant: str = "full") -> ConfigDict:
         }
     }  # fmt: skip
     config.objective = {"_target_": "mmjax.objectives.conditional:ConditionalVariational"}
-    config.updates = adamw({"peak": 1e-3})
+    config.updates = adamw({"peak": rate})
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
-    config.evaluation = {"tasks": {"label_to_image": {"given": ("label",), "want": ("image",)}}}
+    config.evaluation.tasks = {
+        "reconstruction": {"given": ("image", "label"), "want": ("image",)},
+        "label_to_image": {"given": ("label",), "want": ("image",)},
+    }
     return config

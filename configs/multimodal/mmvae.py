@@ -21,16 +21,16 @@ from ml_collections import ConfigDict
 from mmjax.presets import adamw, labelled_digits
 
 VARIANTS = {
-    # side, latents, width, latents drawn of each expert, steps, batch
-    "full": (28, 20, 400, 30, 2_000, 128),
-    "digits": (8, 8, 64, 5, 2_000, 64),
-    "tiny": (8, 4, 16, 3, 8, 8),
+    # side, latents, width, latents drawn of each expert, steps, batch, learning rate
+    "full": (28, 20, 400, 30, 2_000, 128, 1e-3),
+    "digits": (8, 8, 64, 5, 2_000, 64, 1e-3),
+    "tiny": (8, 8, 64, 3, 8, 32, 1e-2),
 }
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The model of a size: ``full``, ``digits`` (minutes) or ``tiny`` (seconds)."""
-    side, latents, width, draws, steps, batch = VARIANTS[variant]
+    side, latents, width, draws, steps, batch, rate = VARIANTS[variant]
     config = labelled_digits("mmvae", side, batch, likelihood="laplace")
     config.streams["image"]["process"]["scale"] = 0.75
     config.streams["label"]["weight"] = float(side**2)  # a label counts as much as all pixels
@@ -45,6 +45,6 @@ def get_config(variant: str = "full") -> ConfigDict:
         "_target_": "mmjax.objectives.multimodal:MixtureOfExperts",
         "draws": draws, "estimator": "dreg",
     }  # fmt: skip
-    config.updates = adamw({"peak": 1e-3})
+    config.updates = adamw({"peak": rate})
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

@@ -20,15 +20,15 @@ from ml_collections import ConfigDict
 from mmjax.presets import adamw, labelled_digits
 
 VARIANTS = {
-    # side, latents, encoder, decoder, steps, steps of annealing, batch
-    "full": (28, 64, (512, 512), (512, 512, 512), 7_200, 2_880, 100),
-    "tiny": (8, 4, (16, 16), (16, 16), 8, 4, 8),
+    # side, latents, encoder, decoder, steps, steps of annealing, batch, learning rate
+    "full": (28, 64, (512, 512), (512, 512, 512), 7_200, 2_880, 100, 1e-3),
+    "tiny": (8, 8, (64,), (64,), 8, 4, 32, 1e-2),
 }
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The model of a size: ``full`` (minutes) or ``tiny`` (seconds)."""
-    side, latents, encoder, decoder, steps, annealed, batch = VARIANTS[variant]
+    side, latents, encoder, decoder, steps, annealed, batch, rate = VARIANTS[variant]
     config = labelled_digits("mvae", side, batch, likelihood="bernoulli")
     config.streams["label"]["weight"] = 10.0
     config.networks = {
@@ -41,6 +41,6 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.objective = {
         "_target_": "mmjax.objectives.multimodal:ProductOfExperts", "annealed": annealed,
     }  # fmt: skip
-    config.updates = adamw({"peak": 1e-3})
+    config.updates = adamw({"peak": rate})
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

@@ -19,7 +19,7 @@ VARIANTS = {
     # points, queries, latents, their numbers, width, blocks, heads, steps, batch, learning rate
     "full": (2048, 2048, 512, 64, 512, 24, 8, 320_000, 64, 5e-5),
     "solids": (256, 256, 16, 16, 64, 2, 1, 1_000, 16, 5e-4),
-    "tiny": (16, 8, 4, 4, 8, 1, 1, 8, 8, 1e-3),
+    "tiny": (64, 64, 8, 8, 32, 1, 1, 8, 16, 3e-3),
 }
 
 
@@ -51,5 +51,13 @@ def get_config(variant: str = "full") -> ConfigDict:
         "evaluation": solids | {"split": "test"},
         "batch_size": batch,
     }
+    config.evaluation = {
+        "tasks": {"reconstruction": {"given": ("surface", "queries"), "want": ("queries",)}},
+        "metrics": {
+            "occupancy": {
+                "_target_": "mmjax.evaluation.metrics.occupancy:Occupancy", "field": "queries",
+            }
+        },
+    }  # fmt: skip
     config.train = {"steps": steps, "log_every": 20, "save_every": 500}
     return config

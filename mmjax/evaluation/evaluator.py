@@ -35,7 +35,7 @@ class Metric(Protocol):
 class Task:
     """One direction of an any-to-any system.
 
-    A task that wants just what it is given is a reconstruction, as of codecs.
+    A task that wants nothing but what it is given is a reconstruction, as of codecs.
 
     Attributes:
       given: streams taken from held-out clips.
@@ -50,9 +50,10 @@ class Task:
     def __post_init__(self):
         if not self.want:
             raise ValueError("want names no stream")
-        both = set(self.want) & set(self.given)
-        if both and set(self.want) != set(self.given):
-            raise ValueError(f"{', '.join(sorted(both))}: both given and wanted, and not all are")
+        both, new = set(self.want) & set(self.given), set(self.want) - set(self.given)
+        if both and new:
+            named = (", ".join(sorted(names)) for names in (both, new))
+            raise ValueError("{}: both given and wanted, but {} is not given".format(*named))
         if other := set(self.prefix) - set(self.want):
             raise ValueError(f"prefix {', '.join(sorted(other))}: not among the wanted streams")
 

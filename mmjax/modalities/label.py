@@ -24,6 +24,7 @@ class Label(Modality):
     name: ClassVar[str] = "label"
     axes: ClassVar[tuple[str, ...]] = ("index",)
     dtype: ClassVar[type] = np.int32
+    metrics: ClassVar[tuple[str, ...]] = ("mmjax.evaluation.metrics.agreement:Agreement",)
 
     def __post_init__(self):
         require_positive(self, "classes")

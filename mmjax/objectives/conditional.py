@@ -12,7 +12,7 @@ from mmjax.processes.base import check_choice
 from mmjax.processes.likelihood import Likelihood
 from mmjax.rng import named
 from mmjax.streams import Stream, StreamSpec
-from mmjax.typing import Batch, PRNGKeyArray
+from mmjax.typing import Array, Batch, PRNGKeyArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,21 +71,33 @@ class ConditionalVariational(Objective):
     def sample(self, ctx: Context, request: Request, key: PRNGKeyArray) -> dict[str, Stream]:
         """The likeliest stream under latents drawn from the condition's prior.
 
-        A condition that is not given is drawn evenly from its codes.
+        A condition that is not given is drawn evenly from its codes. A stream that is given beside
+        its condition comes back, by the mean of its posterior.
 
         Raises:
           UserError: something else is given or wanted.
         """
-        if set(request.given) - {self.condition} or request.want != (self.stream,):
-            raise UserError(f"this model makes {self.stream!r}; give it {self.condition!r} alone")
-        spec, given = self.streams[self.stream], self.streams[self.condition]
-        if request.given:
-            condition = request.given[self.condition].values
-        else:
-            condition = jax.random.randint(
-                named(key, "condition"), given.shape(request.batch), 0, given.vocabulary
+        both = {self.stream, self.condition}
+        if set(request.given) not in (set(), {self.condition}, both) or request.want != (
+            self.stream,
+        ):
+            raise UserError(
+                f"this model makes {self.stream!r}; give it {self.condition!r}, beside which it "
+                f"also takes {self.stream!r} to give it back"
             )
-        prior = ctx.apply(self.network, condition, method="prior")
-        latents = prior.sample(named(key, "prior"))
+        spec, condition = self.streams[self.stream], self._condition(request, key)
+        if self.stream in request.given:
+            values = request.given[self.stream].values
+            latents = ctx.apply(self.network, values, condition, method="encode").mean
+        else:
+            prior = ctx.apply(self.network, condition, method="prior")
+            latents = prior.sample(named(key, "prior"))
         predicted = ctx.apply(self.network, latents, condition, method="decode")
         return {self.stream: spec.make(spec.process.mode(predicted))}
+
+    def _condition(self, request: Request, key: PRNGKeyArray) -> Array:
+        if request.given:
+            return request.given[self.condition].values
+        spec = self.streams[self.condition]
+        shape = spec.shape(request.batch)
+        return jax.random.randint(named(key, "condition"), shape, 0, spec.vocabulary)

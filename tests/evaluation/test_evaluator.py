@@ -51,7 +51,7 @@ def test_shuffling_takes_every_clip_its_own():
     ("fields", "said"),
     [
         ({"want": ()}, "want names no stream"),
-        ({"want": ("a",), "given": ("a", "b")}, "a: both given and wanted"),
+        ({"want": ("a", "b"), "given": ("a",)}, "a: both given and wanted, but b is not given"),
         ({"want": ("a",), "prefix": ("b",)}, "prefix b: not among the wanted"),
     ],
 )

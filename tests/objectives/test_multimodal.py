@@ -234,8 +234,19 @@ def test_pictures_of_a_condition(conditional):
     any_label = sample(CONDITIONAL, conditional, (), ("image",), batch=3)["image"].values
     assert any_label.shape == (3, 3, 2, 1) and len(np.unique(any_label[:, 0, 0, 0])) == 3
     for given, want in ((("label",), ("label",)), (("image",), ("image",))):
-        with pytest.raises(UserError, match="makes 'image'; give it 'label' alone"):
+        with pytest.raises(UserError, match="makes 'image'; give it 'label', beside which"):
             sample(CONDITIONAL, conditional, given, want)
+
+
+def test_a_picture_beside_its_condition_comes_back_by_its_posterior(conditional):
+    found = sample(CONDITIONAL, conditional, ("image", "label"), ("image",))["image"].values
+    image, label = jnp.asarray(BATCH["image"]), jnp.asarray(BATCH["label"])
+    mean = conditional.apply("autoencoder", image, label, method="encode").mean
+    logits = conditional.apply("autoencoder", mean, label, method="decode")
+    np.testing.assert_allclose(found, IMAGE.process.mode(logits), rtol=1e-5)
+    prior = conditional.apply("autoencoder", label, method="prior").mean
+    unseen = conditional.apply("autoencoder", prior, label, method="decode")
+    assert not np.allclose(found, IMAGE.process.mode(unseen), atol=1e-2), "it is not looked at"
 
 
 def test_wrong_declarations_are_named():

@@ -1,13 +1,11 @@
 """How near pictures and films come to those they should equal."""
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 
+from mmjax.evaluation.metrics.comparison import Comparison
 from mmjax.typing import Float, UInt8
-
-Arrays = Mapping[str, np.ndarray]
 
 _PEAK = 255.0
 _WINDOW = 7  # pixels
@@ -15,7 +13,7 @@ _LOW, _HIGH = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Fidelity:
+class Fidelity(Comparison):
     """Pixels beside those of the held-out clip, means over clips.
 
     * ``psnr``: peak signal to noise ratio in decibels, of each clip as a whole; infinite where
@@ -28,26 +26,18 @@ class Fidelity:
       field: the one judged, pixels from 0 to 255.
     """
 
-    field: str
-
     @property
     def spec_id(self) -> str:
         """What the figures depend on."""
         return f"fidelity/v1/{self.field}/peak{_PEAK:g}/window{_WINDOW}"
 
-    def extract(self, media: Arrays, truth: Arrays) -> dict[str, np.ndarray]:
-        """Both figures of each clip ``[B]``; nothing where the field is not there."""
-        if self.field not in media or self.field not in truth:
-            return {}
-        made, real = (np.asarray(x[self.field], np.float64) for x in (media, truth))
+    def compare(self, made: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        """Both figures of each clip ``[B]``."""
+        made, real = (np.asarray(clips, np.float64) for clips in (made, real))
         error = np.square(made - real).mean(axis=tuple(range(1, real.ndim)))
         with np.errstate(divide="ignore"):
             ratio = 10 * np.log10(_PEAK**2 / error)
         return {"psnr": ratio, "ssim": similarity(made, real)}
-
-    def compute(self, features: Arrays) -> dict[str, float]:
-        """The means."""
-        return {name: float(values.mean()) for name, values in features.items()}
 
 
 def similarity(

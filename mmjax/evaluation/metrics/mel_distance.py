@@ -1,21 +1,17 @@
 """How near sounds come to those they should equal, by their mel spectrograms."""
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 
-from mmjax.evaluation.metrics.spectra import magnitudes, mel_filters
+from mmjax.evaluation.metrics.spectra import Spectra, SpectralComparison, magnitudes, mel_filters
 from mmjax.typing import Float
-
-Arrays = Mapping[str, np.ndarray]
-Spectra = list[Float[np.ndarray, "B _ _ C"]]  # [B, T, M, C] of each window
 
 _FLOOR = 1e-5  # of a mel magnitude
 
 
 @dataclasses.dataclass(frozen=True)
-class MelDistance:
+class MelDistance(SpectralComparison):
     """Mean absolute difference of mel magnitudes in decimal logarithms, a mean over windows.
 
     The mel distance of DAC (Kumar et al. 2023, 2306.06546, section 3.4), 0.05 for one decibel.
@@ -32,7 +28,6 @@ class MelDistance:
       bins: mel bins for each window.
     """
 
-    field: str
     rate: int
     windows: tuple[int, ...] = (64, 256, 1024)
     bins: tuple[int, ...] = (10, 20, 40)
@@ -47,20 +42,10 @@ class MelDistance:
         scales = ",".join(f"{w}:{b}" for w, b in zip(self.windows, self.bins, strict=True))
         return f"mel_distance/v1/{self.field}/{self.rate}/{scales}"
 
-    def extract(self, media: Arrays, truth: Arrays) -> dict[str, np.ndarray]:
-        """The distance of each clip ``[B]``; nothing where the field is not there."""
-        if self.field not in media or self.field not in truth:
-            return {}
-        return self.apart(*(self.spectra(clips[self.field]) for clips in (media, truth)))
-
     def apart(self, made: Spectra, real: Spectra) -> dict[str, np.ndarray]:
         """The distance of each clip by its spectra."""
         pairs = zip(made, real, strict=True)
         return {"mel": np.mean([np.abs(a - b).mean(axis=(1, 2, 3)) for a, b in pairs], axis=0)}
-
-    def compute(self, features: Arrays) -> dict[str, float]:
-        """The mean."""
-        return {name: float(values.mean()) for name, values in features.items()}
 
     def spectra(self, sound: Float[np.ndarray, "B L C"]) -> Spectra:
         """Decimal logarithms of mel magnitudes for each window."""

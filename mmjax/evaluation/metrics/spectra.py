@@ -1,12 +1,36 @@
 """Spectrograms of sounds that are judged."""
 
+import abc
+import dataclasses
+
 import numpy as np
 
+from mmjax.evaluation.metrics.comparison import Comparison
 from mmjax.typing import Float
+
+Spectra = list[Float[np.ndarray, "B _ _ C"]]
+"""``[B, T, F, C]`` of each window: frames, frequencies or bins, channels."""
 
 _OVERLAP = 4  # frames that see one sample
 _QUIET = 1e-9  # added to a power
 _CORNER, _LINEAR, _LOG = 1000.0, 200 / 3, np.log(6.4) / 27  # of Slaney's mel scale
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralComparison(Comparison):
+    """A metric of sounds by their spectra alone, whatever sounds have them."""
+
+    @abc.abstractmethod
+    def spectra(self, sound: Float[np.ndarray, "B L C"]) -> Spectra:
+        """What is compared, for each window."""
+
+    @abc.abstractmethod
+    def apart(self, made: Spectra, real: Spectra) -> dict[str, np.ndarray]:
+        """Features of each clip by its spectra."""
+
+    def compare(self, made: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        """Features of each pair of waveforms."""
+        return self.apart(self.spectra(made), self.spectra(real))
 
 
 def mel_filters(rate: int, window: int, bins: int) -> Float[np.ndarray, "M F"]:

@@ -5,15 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mmjax.evaluation.metrics.spectra import magnitudes
+from mmjax.evaluation.metrics.spectra import Spectra, SpectralComparison, magnitudes
 from mmjax.typing import Float
-
-Arrays = Mapping[str, np.ndarray]
-Spectra = list[Float[np.ndarray, "B _ _ C"]]  # [B, T, F, C] of each window
 
 
 @dataclasses.dataclass(frozen=True)
-class SpectralConvergence:
+class SpectralConvergence(SpectralComparison):
     """The length of the spectra's error over that of the real spectra, a mean over windows.
 
     Arik et al. 2018 (1808.06719), section 3.1.1, over all clips at once, so that a silent clip is
@@ -26,7 +23,6 @@ class SpectralConvergence:
       windows: samples of each kind of frame, multiples of eight; a quarter of that apart.
     """
 
-    field: str
     windows: tuple[int, ...] = (64, 256, 1024)
 
     @property
@@ -34,19 +30,13 @@ class SpectralConvergence:
         """What the figures depend on."""
         return f"spectral_convergence/v1/{self.field}/{','.join(map(str, self.windows))}"
 
-    def extract(self, media: Arrays, truth: Arrays) -> dict[str, np.ndarray]:
-        """Squared lengths ``[B, windows]`` of each clip; nothing where the field is not there."""
-        if self.field not in media or self.field not in truth:
-            return {}
-        return self.apart(*(self.spectra(clips[self.field]) for clips in (media, truth)))
-
     def apart(self, made: Spectra, real: Spectra) -> dict[str, np.ndarray]:
         """Squared lengths of each clip by its spectra: of what is wrong, and of what is real."""
         sums = [(_square(a - b), _square(b)) for a, b in zip(made, real, strict=True)]
         wrong, whole = (np.stack(each, axis=1) for each in zip(*sums, strict=True))
         return {"wrong": wrong, "whole": whole}
 
-    def compute(self, features: Arrays) -> dict[str, float]:
+    def compute(self, features: Mapping[str, np.ndarray]) -> dict[str, float]:
         """The figure; infinite where the real sounds are all silent and the others are not."""
         if not features:
             return {}

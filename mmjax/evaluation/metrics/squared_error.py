@@ -5,31 +5,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
-Arrays = Mapping[str, np.ndarray]
+from mmjax.evaluation.metrics.comparison import Comparison
 
 
 @dataclasses.dataclass(frozen=True)
-class SquaredError:
-    """``rmse``: the root of the mean squared difference, over all clips and values together.
-
-    Attributes:
-      field: the one judged.
-    """
-
-    field: str
+class SquaredError(Comparison):
+    """``rmse``: the root of the mean squared difference, over all clips and values together."""
 
     @property
     def spec_id(self) -> str:
         """What the figures depend on."""
         return f"squared_error/v1/{self.field}"
 
-    def extract(self, media: Arrays, truth: Arrays) -> dict[str, np.ndarray]:
-        """The mean square of each clip ``[B]``; nothing where the field is not there."""
-        if self.field not in media or self.field not in truth:
-            return {}
-        apart = np.asarray(media[self.field], np.float64) - truth[self.field]
+    def compare(self, made: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        """The mean square of each clip ``[B]``."""
+        apart = np.asarray(made, np.float64) - real
         return {"square": np.square(apart).mean(axis=tuple(range(1, apart.ndim)))}
 
-    def compute(self, features: Arrays) -> dict[str, float]:
+    def compute(self, features: Mapping[str, np.ndarray]) -> dict[str, float]:
         """The root of the mean."""
         return {"rmse": float(np.sqrt(features["square"].mean()))} if features else {}

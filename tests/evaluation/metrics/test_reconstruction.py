@@ -8,15 +8,18 @@ from mmjax.codecs.audio import mel
 from mmjax.codecs.audio.distances import MultiScaleMel
 from mmjax.codecs.pixels import Pixels
 from mmjax.evaluation.evaluator import Evaluation, Judge, Task
+from mmjax.evaluation.metrics.agreement import Agreement
 from mmjax.evaluation.metrics.chamfer import ChamferDistance
 from mmjax.evaluation.metrics.fidelity import Fidelity, similarity
 from mmjax.evaluation.metrics.mel_distance import MelDistance
+from mmjax.evaluation.metrics.occupancy import Occupancy
 from mmjax.evaluation.metrics.spectra import mel_filters
 from mmjax.evaluation.metrics.spectral_convergence import SpectralConvergence
 from mmjax.evaluation.metrics.squared_error import SquaredError
 from mmjax.modalities.audio import Audio
 from mmjax.modalities.cloud import Cloud
 from mmjax.modalities.image import Image
+from mmjax.modalities.label import Label
 from mmjax.modalities.motion import Motion
 from mmjax.modalities.video import Video
 from mmjax.objectives.base import Context, Objective
@@ -131,11 +134,31 @@ def test_clouds_are_as_far_apart_as_the_loss_says():
     assert figures(ChamferDistance("cloud"), real[:, ::-1], real)["chamfer"] == 0
 
 
+def test_classes_agree_or_do_not():
+    made, real = np.array([[3], [1], [2]]), np.array([[3], [2], [2]])
+    assert figures(Agreement("label"), made, real)["accuracy"] == pytest.approx(2 / 3)
+    rows = np.array([[1, 2, 3, 4]] * 2)
+    assert figures(Agreement("label"), rows, rows - [0, 0, 0, 1])["accuracy"] == 0.75
+
+
+def test_answers_about_the_inside_of_shapes():
+    def answers(*chances):
+        return np.concatenate([np.zeros((len(chances), 4, 3)), np.array(chances)[..., None]], -1)
+
+    real = answers([1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0])
+    made = answers([0.9, 0.4, 0.5, 0.1], [0.2, 0.1, 0.0, 0.4], [0, 0, 0, 0])
+    found = figures(Occupancy("queries"), made, real)
+    assert found == {
+        "right": pytest.approx((2 + 4 + 3) / 12),
+        "iou": pytest.approx((1 / 3 + 1) / 3),
+    }
+
+
 @pytest.mark.parametrize(
     "metric",
     [
         Fidelity("a"), MelDistance("a", 8000), SpectralConvergence("a"), SquaredError("a"),
-        ChamferDistance("a"),
+        ChamferDistance("a"), Agreement("a"), Occupancy("a"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_not_judged(metric):
@@ -165,6 +188,7 @@ class GivesBack(Objective):
         ),
         (Motion(4), {"squared_error": SquaredError("it")}),
         (Cloud(4), {"chamfer": ChamferDistance("it")}),
+        (Label(4), {"agreement": Agreement("it")}),
     ],
 )
 def test_codecs_have_a_task_and_metrics_of_their_modality(modality, metrics):
