@@ -3,11 +3,16 @@
 import dataclasses
 import datetime
 import functools
+import json
+import pathlib
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import NamedSharding
@@ -24,6 +29,7 @@ from mmjax.training.system import System, build
 from tests.sharding.choices import Choices
 from tests.tiny import FOLDER
 
+ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 5
 ONE = MeshSpec(data=1)
 MESHES = {
@@ -42,9 +48,9 @@ KINDS = {
 }
 # The largest distances between a run on a mesh and one on a single device.
 TINY = np.finfo(np.float32).tiny  # a player that has not begun has no loss at all
-ROUNDING = 2.0**-24  # of a float32, relative
-MOST_ROUNDING = 1e-3  # whatever a system does with it
 LIMITS = {"initial": 0.0, "gradients": 1e-5, "losses": 1e-5, "parameters": 5e-5}
+DOUBLE = "gradients in float64"
+IN_DOUBLE = 1e-9
 
 
 class Run(NamedTuple):
@@ -100,26 +106,20 @@ def on(spec: MeshSpec, function: Callable[..., Any], where: Any = None) -> Calla
     return jax.jit(traced, in_shardings=NamedSharding(mesh, P()) if where is None else where)
 
 
-def run(system: System, spec: MeshSpec, nudge: float = 0.0, given: Choices | None = None) -> Run:
-    """A few steps on a mesh.
+def run(system: System, spec: MeshSpec, given: Choices | None = None, steps: int = STEPS) -> Run:
+    """A few steps on a mesh, with numbers of the type that ``jnp.float32`` names.
 
     Args:
       system: what is trained.
       spec: the mesh.
-      nudge: the parameters are first moved by this share of themselves.
       given: choices that quantisers are given in place of their own.
+      steps: how many.
     """
     pipeline = make_pipeline(system)
-    batches = [pipeline.batch(step) for step in range(STEPS)]
+    batches = [_cast(pipeline.batch(step)) for step in range(steps)]
     placement, compiles, choices = placed(system, spec, batches[0]), Compiles(), given or Choices()
     state, step = placement.begin(), placement.jit_step()
     initial, gradients, losses = by_path(state.params), {}, []
-    if nudge:
-        noise = np.random.default_rng(0).standard_normal
-        moved = {k: x * np.float32(1 + nudge * noise(x.shape)) for k, x in initial.items()}
-        state = jax.device_put(
-            state.replace(params=tree.unflatten(moved)), placement.state(placement.abstract)
-        )
     with choices.give() if given else choices.keep():
         for number, batch in enumerate(batches):
             choices.step = number
@@ -134,10 +134,14 @@ def run(system: System, spec: MeshSpec, nudge: float = 0.0, given: Choices | Non
     return Run(initial, gradients, np.array(losses), by_path(state.params), compiled, choices)
 
 
+def _cast(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k: x.astype(jnp.float32) if x.dtype.kind == "f" else x for k, x in batch.items()}
+
+
 @functools.cache
-def on_one_device(name: str, nudge: float = 0.0, **changes: Any) -> Run:
+def on_one_device(name: str, steps: int = STEPS, **changes: Any) -> Run:
     """The run of a config that those on meshes are compared with."""
-    return run(descending(name, **changes), ONE, nudge)
+    return run(descending(name, **changes), ONE, steps=steps)
 
 
 def assert_as_on_one_device(mesh: str, name: str, **changes: Any) -> None:
@@ -148,9 +152,9 @@ def assert_as_on_one_device(mesh: str, name: str, **changes: Any) -> None:
 def compared(mesh: str, name: str, **changes: Any) -> tuple[dict[str, float], int]:
     """The distances of the run on a mesh, and how often it compiled its step.
 
-    Where they are too large, with twice the largest that one device has from itself when its
-    parameters are moved by their rounding, as ``rounding``: no order of sums can be held to less
-    than that of either run.
+    Where first gradients are too far apart, also their distance in float64: a network that
+    amplifies rounding, such as the logarithm of a magnitude next to nothing, tells there whether
+    the two orders of its sums are the same sums.
     """
     expected = on_one_device(name, **changes)
     given = expected.choices.again()
@@ -158,10 +162,17 @@ def compared(mesh: str, name: str, **changes: Any) -> tuple[dict[str, float], in
     figures = apart(found, expected)
     if given.share is not None:
         figures["other choices"] = given.share
-    if beyond(figures):
-        moved = on_one_device(name, nudge=ROUNDING, **changes)
-        figures["rounding"] = 2.0 * max(apart(moved, expected).values())
+    if "gradients" in beyond(figures):
+        figures[DOUBLE] = in_double(mesh, name, **changes)
     return figures, found.compiled
+
+
+def in_double(mesh: str, name: str, **changes: Any) -> float:
+    """The distance of the first gradients in float64, measured by a process of its own."""
+    command = [sys.executable, "-m", "tests.sharding.double", mesh, name, json.dumps(changes)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return float(done.stdout.split()[-1])
 
 
 def by_path(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -196,9 +207,11 @@ def distance(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
 
 
 def beyond(figures: Mapping[str, float]) -> dict[str, float]:
-    """The distances that are too large, or no numbers; beside ``rounding``, than that."""
-    least = min(figures.get("rounding", 0.0), MOST_ROUNDING)
-    limits = {name: max(limit, least) if limit else limit for name, limit in LIMITS.items()}
+    """The distances that are too large, or no numbers; of gradients those in float64, if there."""
+    limits = dict(LIMITS)
+    if DOUBLE in figures:
+        del limits["gradients"]
+        limits[DOUBLE] = IN_DOUBLE
     return {name: figures[name] for name, limit in limits.items() if not figures[name] <= limit}
 
 

@@ -10,8 +10,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = pathlib.Path(__file__).parent / "eight"
 CHECKS = (
-    "attention", "checkpoints", "choices", "convolutions", "planning", "rules", "transformers",
-    "warm_start",
+    "attention", "checkpoints", "choices", "convolutions", "double", "planning", "rules",
+    "transformers", "warm_start",
 )  # fmt: skip
 LIMIT = 1500  # seconds; on two busy cores the longest takes a third of that
 # Not the emitter of tests/conftest.py: what it draws depends in its last bit on the mesh.
