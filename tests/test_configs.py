@@ -3,16 +3,21 @@
 import ast
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmjax import tree
+from mmjax.evaluation.evaluator import Judge
+from mmjax.evaluation.media import save_example
 from mmjax.modalities.audio import Audio
 from mmjax.modalities.container import save_clip
 from mmjax.training.batches import make_pipeline
+from mmjax.training.held_out import held_out_sets
+from mmjax.training.judging import Examiner
 from mmjax.training.restore import abstract_state
-from tests.tiny import FOLDER, NAMES, load, logged, tiny
+from tests.tiny import FOLDER, NAMES, load, tiny, trained
 
 # Parameters of the full forms and of some variants; published ones but for quickstart, gpt and
 # those that have the size of a published model over the shared trunk: ltx2, decoder, wan.
@@ -111,11 +116,35 @@ def test_size(name, own_data):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trains(name):
-    """The tiny form trains on its own data through the one step, and every figure is finite."""
-    system, _ = tiny(name)
+def test_trains_and_samples(name, tmp_path):
+    """The tiny form trains on its own data through the one step, and every figure is finite.
+
+    What it then makes of held-out clips fits its modalities, is judged and is saved.
+    """
+    system, (state, lines) = tiny(name)[0], trained(name)
     assert system.data.batch_size % 8 == 0, "a tiny batch must divide over eight devices"
-    lines = logged(name)
     assert not any(line["bad_steps"] for line in lines)
     for key, value in lines[-1].items():
         assert np.isfinite(value) or key.startswith("loss/") and "/time_" in key, key
+    tasks = list(system.evaluation.tasks.items())[:1]
+    examiner = Examiner(system, held_out_sets(system, clips=2), dict(tasks))
+    batches = next(iter(examiner.sets.values()))
+    if not tasks:  # one that makes nothing, such as a pair of towers
+        assert all(np.isfinite(value) for value in examiner.losses(state, batches).values())
+    for _, task in tasks:
+        (batch,) = batches
+        media = examiner.media(state, task, batch, jax.random.key(0))
+        made = {system.streams[stream].field for stream in task.want}
+        for row in range(2):
+            save_made({field: media[field][row] for field in made}, system, tmp_path / f"{row}")
+        judge = Judge(system.evaluation.metrics)
+        judge.add(media, batch)
+        assert not any(np.isnan(value) for value in judge.figures().values())
+
+
+def save_made(example, system, folder):
+    """Writes what a system made of one clip, once it is what its modalities say."""
+    for field, value in example.items():
+        if isinstance(value, np.ndarray):  # text is words again
+            system.modalities[field].check(value, f"{system.name}: field {field!r}")
+    assert save_example(folder, "it", system.modalities, example, {})

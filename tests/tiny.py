@@ -11,6 +11,7 @@ from mmjax import config as configs
 from mmjax.builder import TARGET
 from mmjax.training.batches import make_pipeline
 from mmjax.training.restore import untrained, without_data
+from mmjax.training.state import State
 from mmjax.training.step import make_step
 from mmjax.training.system import System, build
 from tests.harness import mean
@@ -41,13 +42,18 @@ def tiny(name: str) -> tuple[System, Mapping[str, np.ndarray]]:
     return system, make_pipeline(system).batch(0)
 
 
-@functools.cache
 def logged(name: str, steps: int = STEPS) -> list[dict[str, float]]:
     """What each step logs when the tiny form sees its first batch again and again."""
+    return trained(name, steps)[1]
+
+
+@functools.cache
+def trained(name: str, steps: int = STEPS) -> tuple[State, list[dict[str, float]]]:
+    """The tiny form after some steps on its first batch, and what each logged."""
     system, batch = tiny(name)
     step, state = jax.jit(make_step(system), donate_argnums=0), untrained(system)
     lines = []
     for _ in range(steps):
         state, values = step(state, batch)
         lines.append({name: mean(values, name) for name in values})
-    return lines
+    return state, lines

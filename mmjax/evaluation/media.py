@@ -66,7 +66,12 @@ def save_example(
 
 def sheet(modalities: Mapping[str, Any], example: Mapping[str, Any]) -> UInt8[np.ndarray, "H W 3"]:
     """The previews of an example's fields, one above the other."""
-    return stack([modalities[k].preview(example[k]) for k in _ordered(modalities, example)])
+    views = []
+    for name in _ordered(modalities, example):
+        value = example[name]  # a class, taken out of a batch of them, is a NumPy scalar
+        array = np.asarray(value) if isinstance(value, np.generic) else value
+        views.append(modalities[name].preview(array))
+    return stack(views)
 
 
 def stack(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> UInt8[np.ndarray, "H W 3"]:
