@@ -79,6 +79,6 @@ def _errors(judged: float, rate: int, windows: tuple[int, ...], bins: tuple[int,
         errors["mel"] = {
             "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": rate,
             "windows": windows, "bins": bins, "magnitudes": True, "weight": 2.0,
-            "offset": 1e-4,  # much of the digits' sound is silence
+            "offset": 1e-3,  # much of the digits' sound is silence
         }  # fmt: skip
     return errors
