@@ -24,7 +24,7 @@ VARIANTS = {
     # side, latents, width, latents drawn of each expert, steps, batch, learning rate
     "full": (28, 20, 400, 30, 2_000, 128, 1e-3),
     "digits": (8, 8, 64, 5, 2_000, 64, 1e-3),
-    "tiny": (8, 8, 64, 3, 8, 32, 1e-2),
+    "tiny": (8, 8, 64, 3, 8, 16, 1e-2),
 }
 
 
