@@ -8,7 +8,7 @@ Command:  mmjax train --config configs/audio/mimi.py:tiny --workdir runs/mimi
 Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` wants eight
           accelerators.
 Expected: ``tiny``: a spectral convergence of 0.58 on held-out sounds after 800 steps (the mean
-          spectrum has 0.98), log mels 0.73 decades off (0.70: it leaves noise where there is
+          spectrum has 0.98), log mels 0.80 decades off (0.70: it leaves noise where there is
           silence); ``full`` was not trained; protocol: benchmarks/codecs.py.
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 12 s.
