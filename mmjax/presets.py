@@ -30,8 +30,8 @@ def pictures(name: str, side: int, channels: int) -> ConfigDict:
 def labelled_digits(name: str, side: int, batch_size: int, likelihood: str) -> ConfigDict:
     """The beginning of a config of two streams: handwritten digits in [0, 1] and their labels.
 
-    The process of each is a likelihood, that of the pictures of the family ``likelihood``; either
-    is to be made from the other, and both from nothing.
+    The process of each is a likelihood, that of the pictures of the family ``likelihood``; pictures
+    are to come back, either is to be made from the other, and both from nothing.
     """
     config = pictures(name, side, channels=1)
     config.modalities["label"] = {"_target_": "mmjax.modalities.label:Label", "classes": 10}

@@ -77,10 +77,8 @@ class ConditionalVariational(Objective):
         Raises:
           UserError: something else is given or wanted.
         """
-        both = {self.stream, self.condition}
-        if set(request.given) not in (set(), {self.condition}, both) or request.want != (
-            self.stream,
-        ):
+        known = set(), {self.condition}, {self.stream, self.condition}
+        if set(request.given) not in known or request.want != (self.stream,):
             raise UserError(
                 f"this model makes {self.stream!r}; give it {self.condition!r}, beside which it "
                 f"also takes {self.stream!r} to give it back"
