@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from mmjax.presets import players, sound_data, sounds
 
 # Silence, the digits' median, is a plateau of the absolute error of logarithms.
-SQUARED = {"magnitudes": True, "offset": 3e-3}
+SQUARED = {"magnitudes": True, "offset": 1e-3}
 VARIANTS = {
     # samples, rate, channels; encoder's and decoder's widths, ratios, levels, vocabulary, size;
     # windows of the mel spectrograms, bins, their fields; weights of samples, mels, features, each
@@ -44,7 +44,7 @@ VARIANTS = {
     "tiny": (
         (8320, 8000, 2), ((8, 16), (8, 16), (8,), 4, 64, 4), ((64, 512), (5, 40), SQUARED),
         (4.0, 0.15, 0.01, 0.002, 0.005, 0.02), {"periods": (2,), "widths": (4, 8)},
-        {"windows": (256,), "width": 4, "dilations": (1,)}, 8, 8, 3e-3, 400,
+        {"windows": (256,), "width": 4, "dilations": (1,)}, 8, 8, 3e-3, 800,
     ),
 }  # fmt: skip
 

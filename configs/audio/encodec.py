@@ -25,20 +25,21 @@ from mmjax.presets import players, sound_data, sounds
 OCTAVES = (32, 64, 128, 256, 512, 1024, 2048)
 VARIANTS = {
     # samples, rate, channels; filters, ratios, memories, features, levels, vocabulary, reset;
-    # windows of the mel spectrograms, bins, offset; shares of the gradient for samples, mels and
-    # what critics say; their windows, width, dilations; steps, batch, rate, steps of its decay.
+    # windows of the mel spectrograms, bins, floor of powers; shares of the gradient for samples,
+    # mels and what critics say; their windows, width, dilations; steps, batch, rate, steps of its
+    # decay.
     # In some hundred steps critics teach little, and much of the digits' sound is silence.
     "full": (
-        (24_000, 24_000, 1), (32, (2, 4, 5, 8), 2, 128, 32, 1024, 2.0), (OCTAVES, 64, 0.0),
+        (24_000, 24_000, 1), (32, (2, 4, 5, 8), 2, 128, 32, 1024, 2.0), (OCTAVES, (64,) * 7, 1e-5),
         (0.1, 1.0, 3.0), ((2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 600_000, 64, 3e-4, 0,
     ),
     "48khz": (
-        (47_360, 48_000, 2), (32, (2, 4, 5, 8), 2, 128, 16, 1024, 2.0), (OCTAVES, 64, 0.0),
+        (47_360, 48_000, 2), (32, (2, 4, 5, 8), 2, 128, 16, 1024, 2.0), (OCTAVES, (64,) * 7, 1e-5),
         (0.1, 1.0, 3.0), ((2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 600_000, 64, 3e-4, 0,
     ),
     "tiny": (
-        (8320, 8000, 2), (8, (32,), 1, 16, 2, 64, 2.0), ((64, 512), 16, 1e-4),
-        (3.0, 2.0, 0.3), ((256,), 4, (2,)), 8, 8, 3e-3, 800,
+        (8320, 8000, 2), (8, (32,), 1, 16, 8, 64, 2.0), ((64, 256, 1024), (10, 20, 40), 1e-10),
+        (0.3, 2.0, 0.01), ((256,), 4, (2,)), 8, 8, 3e-3, 1200,
     ),
 }  # fmt: skip
 SEGMENTS = {
@@ -48,7 +49,7 @@ SEGMENTS = {
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The codec and its critics: ``full``, ``48khz``, or ``tiny`` for bouncing digits' sound."""
-    sound, codec, (windows, bins, offset), shares, critics, *rest = VARIANTS[variant]
+    sound, codec, (windows, bins, floor), shares, critics, *rest = VARIANTS[variant]
     samples, mels, judged = shares
     filters, ratios, memories, features, levels, vocabulary, reset = codec
     steps, batch, rate, decay = rest
@@ -70,9 +71,8 @@ def get_config(variant: str = "full") -> ConfigDict:
         "errors": {
             "waveform": {"_target_": "mmjax.objectives.errors:Absolute", "weight": samples},
             "mel": {
-                "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": sound[1],
-                "windows": windows, "bins": (bins,) * len(windows), "magnitudes": True,
-                "offset": offset, "weight": mels,
+                "_target_": "mmjax.codecs.audio.distances:MultiScaleMelPower", "rate": sound[1],
+                "windows": windows, "bins": bins, "floor": floor, "weight": mels,
             },
             "features": {
                 "_target_": "mmjax.objectives.features:FeatureMatching",

@@ -23,22 +23,23 @@ from mmjax.presets import players, sound_data, sounds
 
 VARIANTS = {
     # samples, rate, channels; filters, ratios, features, depth, heads, hidden, window;
-    # levels, vocabulary, size; windows of the mel spectrograms, bins; the critics' share of the
-    # gradient, windows, width, dilations; steps, batch, rate, steps of its decay
+    # levels, vocabulary, size, bypass; windows of the mel spectrograms, bins; the critics' share of
+    # the gradient, windows, width, dilations; steps, batch, rate, steps of its decay
     "full": (
-        (288_000, 24_000, 1), (64, (4, 5, 6, 8), 512, 8, 8, 2048, 250), (32, 2048, 256), ((), ()),
+        (288_000, 24_000, 1), (64, (4, 5, 6, 8), 512, 8, 8, 2048, 250), (32, 2048, 256, 0.5),
+        ((), ()),
         (4.0, (2048, 1024, 512, 256, 128), 32, (1, 2, 4)), 4_000_000, 128, 8e-4, 0,
     ),
     "tiny": (
-        (8320, 8000, 2), (8, (16,), 16, 1, 2, 16, 8), (3, 64, 8), ((64, 512), (16, 16)),
-        (0.3, (256,), 4, (2,)), 8, 8, 3e-3, 800,
+        (8320, 8000, 2), (8, (16,), 16, 1, 2, 16, 8), (8, 64, 8, 0.1),
+        ((64, 256, 1024), (10, 20, 40)), (0.01, (256,), 4, (2,)), 8, 8, 3e-3, 1200,
     ),
 }  # fmt: skip
 
 
 def get_config(variant: str = "full") -> ConfigDict:
     """The codec and its critics: ``full``, or ``tiny`` on the sound of bouncing digits."""
-    sound, shape, (levels, vocabulary, size), mels, critics, *rest = VARIANTS[variant]
+    sound, shape, (levels, vocabulary, size, bypass), mels, critics, *rest = VARIANTS[variant]
     filters, ratios, features, depth, heads, hidden, window = shape
     (judged, *critics), (steps, batch, rate, decay) = critics, rest
     config = sounds("mimi", *sound)
@@ -48,7 +49,7 @@ def get_config(variant: str = "full") -> ConfigDict:
             "rate": sound[1], "channels": sound[2], "filters": filters, "ratios": ratios,
             "features": features, "depth": depth, "heads": heads, "hidden": hidden,
             "window": window, "levels": levels, "vocabulary": vocabulary, "size": size,
-            "dropout": 0.5, "bypass": 0.5, "reset": 2.0,
+            "dropout": 0.5, "bypass": bypass, "reset": 2.0,
         },
         "discriminator": {
             "_target_": "mmjax.models.sound_critics:MultiSpectrogram",
@@ -75,10 +76,10 @@ def _errors(judged: float, rate: int, windows: tuple[int, ...], bins: tuple[int,
         }
     }  # fmt: skip
     if windows:
-        errors["waveform"] = {"_target_": "mmjax.objectives.errors:Absolute", "weight": 3.0}
+        errors["waveform"] = {"_target_": "mmjax.objectives.errors:Absolute", "weight": 0.3}
         errors["mel"] = {
-            "_target_": "mmjax.codecs.audio.distances:MultiScaleMel", "rate": rate,
-            "windows": windows, "bins": bins, "magnitudes": True, "weight": 2.0,
-            "offset": 1e-3,  # much of the digits' sound is silence
+            "_target_": "mmjax.codecs.audio.distances:MultiScaleMelPower", "rate": rate,
+            "windows": windows, "bins": bins, "weight": 2.0,
+            "floor": 3e-9,  # much of the digits' sound is silence
         }  # fmt: skip
     return errors

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.codecs.audio.mel import hann, mel_filters
+from mmjax.codecs.audio.mel import hann, htk_filters, mel_filters
 from mmjax.errors import UserError
 from mmjax.layers.conv1d import pad_time
 from mmjax.typing import Array, Float
@@ -31,8 +31,7 @@ class MultiScaleMel:
       windows: samples per frame, multiples of eight; frames are a quarter of that apart.
       bins: mel bins for each window.
       magnitudes: the mean absolute difference of magnitudes plus the mean squared one of natural
-        logarithms instead (EnCodec; Defossez et al. 2022, 2210.13438, section 3.4; the logarithms
-        as in the authors' code).
+        logarithms instead, whose slopes do not cancel where most of a sound is silent.
       weight: factor of its mean in the loss.
       offset: added to magnitudes before their logarithms, whose slopes it bounds.
     """
@@ -45,8 +44,7 @@ class MultiScaleMel:
     offset: float = 0.0
 
     def __post_init__(self):
-        if len(self.windows) != len(self.bins):
-            raise ValueError(f"bins: give one number for each of the {len(self.windows)} windows")
+        _check(self.windows, self.bins)
 
     def inputs(self, values: Array) -> dict[str, tuple]:
         """No network."""
@@ -66,6 +64,51 @@ class MultiScaleMel:
             else:
                 total += _mean(jnp.abs(apart)) / np.log(10)
         return total
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiScaleMelPower:
+    """Differences of mel power spectra and of their logarithms, a mean over both and windows.
+
+    The mean absolute difference of powers, of Fourier transforms divided by the window's length,
+    and the mean squared one of decimal logarithms (EnCodec; Defossez et al. 2022, 2210.13438,
+    section 3.4; powers, logarithms and HTK's mel scale as in the authors' code).
+
+    Attributes:
+      rate: samples per second.
+      windows: samples per frame, multiples of eight; frames are a quarter of that apart.
+      bins: mel bins for each window.
+      weight: factor of its mean in the loss.
+      lowest: where the mel bins begin, in hertz.
+      floor: added to powers before their logarithms.
+    """
+
+    rate: int
+    windows: tuple[int, ...]
+    bins: tuple[int, ...]
+    weight: float = 1.0
+    lowest: float = 64.0
+    floor: float = 1e-5
+
+    def __post_init__(self):
+        _check(self.windows, self.bins)
+
+    def inputs(self, values: Array) -> dict[str, tuple]:
+        """No network."""
+        return {}
+
+    def __call__(
+        self, ctx: Any, made: Float[Array, "B L C"], real: Float[Array, "B L C"]
+    ) -> Float[Array, " B"]:
+        """Zero where the sounds are equal; all channels count alike. ``ctx`` is not used."""
+        total = jnp.zeros(len(made))
+        for window, bins in zip(self.windows, self.bins, strict=True):
+            filters = htk_filters(self.rate, window, bins, self.lowest).T
+            filters /= np.sum(np.square(hann(window)))
+            one, other = (_power(sound, window).swapaxes(2, 3) @ filters for sound in (made, real))
+            apart = jnp.log10(one + self.floor) - jnp.log10(other + self.floor)
+            total += _mean(jnp.abs(one - other)) + _mean(jnp.square(apart))
+        return total / (2 * len(self.windows))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +177,17 @@ def stft(sound: Float[Array, "B L C"], window: int) -> Array:
 
 def magnitudes(sound: Float[Array, "B L C"], window: int) -> Float[Array, "B T F C"]:
     """The absolute values of :func:`stft`."""
+    return jnp.sqrt(_power(sound, window) + _QUIET)
+
+
+def _check(windows: tuple[int, ...], bins: tuple[int, ...]) -> None:
+    if len(windows) != len(bins):
+        raise ValueError(f"bins: give one number for each of the {len(windows)} windows")
+
+
+def _power(sound: Float[Array, "B L C"], window: int) -> Float[Array, "B T F C"]:
     spectrum = stft(sound, window)
-    return jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + _QUIET)
+    return jnp.square(spectrum.real) + jnp.square(spectrum.imag)
 
 
 def _mel(sound: Array, window: int, filters: np.ndarray) -> Float[Array, "B T C M"]:

@@ -9,6 +9,7 @@ from mmjax.typing import Array, Float
 _LINEAR = 200 / 3  # hertz per mel below 1 kHz
 _CORNER = 1000.0
 _STEP = np.log(6.4) / 27  # in log frequency per mel above
+_HTK_CORNER = 700.0  # hertz
 
 
 def mel_filters(rate: int, window: int, bins: int) -> np.ndarray:
@@ -19,12 +20,23 @@ def mel_filters(rate: int, window: int, bins: int) -> np.ndarray:
       window: samples per Fourier transform.
       bins: how many, from 0 to half the rate.
     """
-    frequencies = np.linspace(0, rate / 2, window // 2 + 1)
     edges = _to_hertz(np.linspace(0, _to_mel(rate / 2), bins + 2))
-    rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
-    triangles = np.maximum(np.minimum(rising, falling), 0)
-    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    areas = 2 / (edges[2:] - edges[:-2])
+    return (_triangles(rate, window, edges) * areas[:, None]).astype(np.float32)
+
+
+def htk_filters(rate: int, window: int, bins: int, lowest: float = 0.0) -> np.ndarray:
+    """Triangles of height one on HTK's mel scale: ``[bins, window // 2 + 1]``.
+
+    Args:
+      rate: samples per second.
+      window: samples per Fourier transform.
+      bins: how many, to half the rate. Those between two lines of the transform are empty.
+      lowest: where the first one begins, in hertz.
+    """
+    ends = np.log1p(np.array([lowest, rate / 2]) / _HTK_CORNER)
+    edges = _HTK_CORNER * np.expm1(np.linspace(*ends, bins + 2))
+    return _triangles(rate, window, edges).astype(np.float32)
 
 
 def log_mel(
@@ -60,6 +72,14 @@ def log_mel(
 def hann(size: int) -> np.ndarray:
     """The periodic Hann window."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
+
+
+def _triangles(rate: int, window: int, edges: np.ndarray) -> np.ndarray:
+    """Over the lines of the transform, each from one of ``edges`` to the one after the next."""
+    frequencies = np.linspace(0, rate / 2, window // 2 + 1)
+    rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
+    return np.maximum(np.minimum(rising, falling), 0)
 
 
 def _to_mel(hertz: float) -> float:

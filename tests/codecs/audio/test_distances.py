@@ -5,8 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax.codecs.audio.distances import MultiScaleMel, MultiScaleStft, stft
-from mmjax.codecs.audio.mel import mel_filters
+from mmjax.codecs.audio.distances import (
+    MultiScaleMel,
+    MultiScaleMelPower,
+    MultiScaleStft,
+    stft,
+)
+from mmjax.codecs.audio.mel import htk_filters, mel_filters
 from mmjax.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -45,6 +50,33 @@ def test_mel(magnitudes, offset):
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
+def htk_triangles(window, bins, lowest):
+    """``[bins, window // 2 + 1]``, each as a line from corner to corner."""
+    mels = np.linspace(*(2595 * np.log10(1 + np.array([lowest, RATE / 2]) / 700)), bins + 2)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    lines = np.linspace(0, RATE / 2, window // 2 + 1)
+    corners = zip(edges[:-2], edges[1:-1], edges[2:], strict=True)
+    return np.stack([np.interp(lines, (a, b, c), (0, 1, 0)) for a, b, c in corners])
+
+
+@pytest.mark.parametrize(("lowest", "floor"), [(64.0, 1e-5), (0.0, 1e-9)])
+def test_mel_power(lowest, floor):
+    expected = []
+    for window, bins in zip(WINDOWS, BINS, strict=True):
+        filters = htk_triangles(window, bins, lowest)
+        np.testing.assert_allclose(htk_filters(RATE, window, bins, lowest), filters, atol=1e-6)
+        scale = np.sum(np.hanning(window + 1) ** 2)
+        made, real = (
+            np.einsum("btfc,mf->btmc", spectra(x, window) ** 2 / scale, filters)
+            for x in (MADE, REAL)
+        )
+        logs = np.log10(made + floor) - np.log10(real + floor)
+        expected += [np.abs(made - real).mean((1, 2, 3)), (logs**2).mean((1, 2, 3))]
+    distance = MultiScaleMelPower(RATE, WINDOWS, BINS, lowest=lowest, floor=floor)
+    found = jax.jit(lambda made, real: distance(None, made, real))(MADE, REAL)
+    np.testing.assert_allclose(found, np.mean(expected, axis=0), rtol=1e-3)
+
+
 @pytest.mark.parametrize("offset", [0.0, 0.3])
 def test_stft_of_the_middle_and_the_side(offset):
     expected = 0
@@ -76,7 +108,12 @@ def test_silence_counts_as_the_quietest_sound():
 
 
 @pytest.mark.parametrize(
-    "distance", [MultiScaleMel(RATE, WINDOWS, BINS, True), MultiScaleStft(WINDOWS)]
+    "distance",
+    [
+        MultiScaleMel(RATE, WINDOWS, BINS, True),
+        MultiScaleMelPower(RATE, WINDOWS, BINS),
+        MultiScaleStft(WINDOWS),
+    ],
 )
 def test_equal_and_silent_sounds_have_no_infinite_slope(distance):
     @jax.jit
@@ -97,3 +134,5 @@ def test_mistakes():
         stft(REAL, 1024)
     with pytest.raises(ValueError, match="bins: give one number for each of the 2 windows"):
         MultiScaleMel(RATE, WINDOWS, (5,))
+    with pytest.raises(ValueError, match="bins: give one number for each of the 2 windows"):
+        MultiScaleMelPower(RATE, WINDOWS, (5,))
