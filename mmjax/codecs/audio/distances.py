@@ -70,9 +70,9 @@ class MultiScaleMel:
 class MultiScaleMelPower:
     """Differences of mel power spectra and of their logarithms, a mean over both and windows.
 
-    The mean absolute difference of powers, of Fourier transforms divided by the window's length,
-    and the mean squared one of decimal logarithms (EnCodec; Defossez et al. 2022, 2210.13438,
-    section 3.4; powers, logarithms and HTK's mel scale as in the authors' code).
+    The mean absolute difference of powers, divided by the sum of the window's squares, and the
+    mean squared one of decimal logarithms (EnCodec; Defossez et al. 2022, 2210.13438, section 3.4;
+    powers, logarithms and HTK's mel scale as in the authors' code).
 
     Attributes:
       rate: samples per second.
