@@ -80,6 +80,6 @@ def _errors(judged: float, rate: int, windows: tuple[int, ...], bins: tuple[int,
         errors["mel"] = {
             "_target_": "mmjax.codecs.audio.distances:MultiScaleMelPower", "rate": rate,
             "windows": windows, "bins": bins, "weight": 2.0,
-            "floor": 3e-9,  # much of the digits' sound is silence
+            "floor": 1e-8,  # much of the digits' sound is silence
         }  # fmt: skip
     return errors
