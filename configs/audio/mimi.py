@@ -8,7 +8,7 @@ Command:  mmjax train --config configs/audio/mimi.py:tiny --workdir runs/mimi
 Hardware: ``tiny`` takes seconds a hundred steps on two CPU cores; ``full`` wants eight
           accelerators.
 Expected: ``tiny``: a spectral convergence of 0.56 on held-out sounds after 1200 steps (the mean
-          spectrum has 0.98), log mels 0.50 decades off (0.70); ``full`` was not trained; protocol:
+          spectrum has 0.98), log mels 0.49 decades off (0.70); ``full`` was not trained; protocol:
           benchmarks/codecs.py.
 Data:     ``tiny`` hears the bouncing digits; ``full`` sounds of your own in ``data/sounds/train``
           and ``data/sounds/test`` (--config.data.train.root=...), of each its first 12 s.
