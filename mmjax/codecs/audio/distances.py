@@ -3,6 +3,7 @@
 Each has the interface of :class:`mmjax.objectives.errors.Error` and gives one number per example.
 """
 
+import abc
 import dataclasses
 from typing import Any
 
@@ -20,31 +21,27 @@ _QUIET = 1e-9  # added to a power, for the square root has no slope at 0
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiScaleMel:
-    """Differences of mel spectrograms, summed over several windows.
-
-    By default the mean absolute difference of decimal logarithms (DAC; Kumar et al. 2023,
-    2306.06546, section 3.4).
+class MelComparison(abc.ABC):
+    """A distance of two sounds as a sum over mel spectrograms of several windows.
 
     Attributes:
       rate: samples per second.
       windows: samples per frame, multiples of eight; frames are a quarter of that apart.
       bins: mel bins for each window.
-      magnitudes: the mean absolute difference of magnitudes plus the mean squared one of natural
-        logarithms instead, whose slopes do not cancel where most of a sound is silent.
       weight: factor of its mean in the loss.
-      offset: added to magnitudes before their logarithms, whose slopes it bounds.
+
+    Raises:
+      ValueError: there are not as many ``bins`` as ``windows``.
     """
 
     rate: int
     windows: tuple[int, ...]
     bins: tuple[int, ...]
-    magnitudes: bool = False
     weight: float = 1.0
-    offset: float = 0.0
 
     def __post_init__(self):
-        _check(self.windows, self.bins)
+        if len(self.windows) != len(self.bins):
+            raise ValueError(f"bins: give one number for each of the {len(self.windows)} windows")
 
     def inputs(self, values: Array) -> dict[str, tuple]:
         """No network."""
@@ -54,20 +51,46 @@ class MultiScaleMel:
         self, ctx: Any, made: Float[Array, "B L C"], real: Float[Array, "B L C"]
     ) -> Float[Array, " B"]:
         """Zero where the sounds are equal; all channels count alike. ``ctx`` is not used."""
-        total = jnp.zeros(len(made))
-        for window, bins in zip(self.windows, self.bins, strict=True):
-            filters = mel_filters(self.rate, window, bins).T
-            one, other = (_mel(sound, window, filters) for sound in (made, real))
-            apart = _log(one, self.offset) - _log(other, self.offset)
-            if self.magnitudes:
-                total += _mean(jnp.abs(one - other)) + _mean(jnp.square(apart))
-            else:
-                total += _mean(jnp.abs(apart)) / np.log(10)
-        return total
+        pairs = zip(self.windows, self.bins, strict=True)
+        return sum(self.apart(made, real, window, bins) for window, bins in pairs)
+
+    @abc.abstractmethod
+    def apart(
+        self, made: Float[Array, "B L C"], real: Float[Array, "B L C"], window: int, bins: int
+    ) -> Float[Array, " B"]:
+        """The distance by the spectrograms of one window."""
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiScaleMelPower:
+class MultiScaleMel(MelComparison):
+    """Differences of mel magnitudes.
+
+    By default the mean absolute difference of decimal logarithms (DAC; Kumar et al. 2023,
+    2306.06546, section 3.4).
+
+    Attributes:
+      magnitudes: the mean absolute difference of magnitudes plus the mean squared one of natural
+        logarithms instead, whose slopes do not cancel where most of a sound is silent.
+      offset: added to magnitudes before their logarithms, whose slopes it bounds.
+    """
+
+    magnitudes: bool = False
+    offset: float = 0.0
+
+    def apart(
+        self, made: Float[Array, "B L C"], real: Float[Array, "B L C"], window: int, bins: int
+    ) -> Float[Array, " B"]:
+        """The distance by magnitudes on Slaney's mel scale."""
+        filters = mel_filters(self.rate, window, bins).T
+        one, other = (_mel(sound, window, filters) for sound in (made, real))
+        logs = _log(one, self.offset) - _log(other, self.offset)
+        if self.magnitudes:
+            return _mean(jnp.abs(one - other)) + _mean(jnp.square(logs))
+        return _mean(jnp.abs(logs)) / np.log(10)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiScaleMelPower(MelComparison):
     """Differences of mel power spectra and of their logarithms, a mean over both and windows.
 
     The mean absolute difference of powers, divided by the sum of the window's squares, and the
@@ -75,40 +98,23 @@ class MultiScaleMelPower:
     powers, logarithms and HTK's mel scale as in the authors' code).
 
     Attributes:
-      rate: samples per second.
-      windows: samples per frame, multiples of eight; frames are a quarter of that apart.
-      bins: mel bins for each window.
-      weight: factor of its mean in the loss.
       lowest: where the mel bins begin, in hertz.
       floor: added to powers before their logarithms.
     """
 
-    rate: int
-    windows: tuple[int, ...]
-    bins: tuple[int, ...]
-    weight: float = 1.0
     lowest: float = 64.0
     floor: float = 1e-5
 
-    def __post_init__(self):
-        _check(self.windows, self.bins)
-
-    def inputs(self, values: Array) -> dict[str, tuple]:
-        """No network."""
-        return {}
-
-    def __call__(
-        self, ctx: Any, made: Float[Array, "B L C"], real: Float[Array, "B L C"]
+    def apart(
+        self, made: Float[Array, "B L C"], real: Float[Array, "B L C"], window: int, bins: int
     ) -> Float[Array, " B"]:
-        """Zero where the sounds are equal; all channels count alike. ``ctx`` is not used."""
-        total = jnp.zeros(len(made))
-        for window, bins in zip(self.windows, self.bins, strict=True):
-            filters = htk_filters(self.rate, window, bins, self.lowest).T
-            filters /= np.sum(np.square(hann(window)))
-            one, other = (_power(sound, window).swapaxes(2, 3) @ filters for sound in (made, real))
-            apart = jnp.log10(one + self.floor) - jnp.log10(other + self.floor)
-            total += _mean(jnp.abs(one - other)) + _mean(jnp.square(apart))
-        return total / (2 * len(self.windows))
+        """The window's share of the mean."""
+        filters = htk_filters(self.rate, window, bins, self.lowest).T
+        filters /= np.sum(np.square(hann(window)))
+        one, other = (_power(sound, window).swapaxes(2, 3) @ filters for sound in (made, real))
+        logs = jnp.log10(one + self.floor) - jnp.log10(other + self.floor)
+        both = _mean(jnp.abs(one - other)) + _mean(jnp.square(logs))
+        return both / (2 * len(self.windows))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,11 +184,6 @@ def stft(sound: Float[Array, "B L C"], window: int) -> Array:
 def magnitudes(sound: Float[Array, "B L C"], window: int) -> Float[Array, "B T F C"]:
     """The absolute values of :func:`stft`."""
     return jnp.sqrt(_power(sound, window) + _QUIET)
-
-
-def _check(windows: tuple[int, ...], bins: tuple[int, ...]) -> None:
-    if len(windows) != len(bins):
-        raise ValueError(f"bins: give one number for each of the {len(windows)} windows")
 
 
 def _power(sound: Float[Array, "B L C"], window: int) -> Float[Array, "B T F C"]:

@@ -28,6 +28,8 @@ def mel_filters(rate: int, window: int, bins: int) -> np.ndarray:
 def htk_filters(rate: int, window: int, bins: int, lowest: float = 0.0) -> np.ndarray:
     """Triangles of height one on HTK's mel scale: ``[bins, window // 2 + 1]``.
 
+    The scale is that of O'Shaughnessy (1987), ``2595 log10(1 + hertz / 700)``.
+
     Args:
       rate: samples per second.
       window: samples per Fourier transform.

@@ -46,7 +46,9 @@ def test_mel(magnitudes, offset):
             expected += np.abs(made - real).mean((1, 2, 3)) + (logs**2).mean((1, 2, 3))
         else:
             expected += np.abs(logs).mean((1, 2, 3)) / np.log(10)
-    found = MultiScaleMel(RATE, WINDOWS, BINS, magnitudes, offset=offset)(None, MADE, REAL)
+    found = MultiScaleMel(RATE, WINDOWS, BINS, magnitudes=magnitudes, offset=offset)(
+        None, MADE, REAL
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
@@ -110,7 +112,7 @@ def test_silence_counts_as_the_quietest_sound():
 @pytest.mark.parametrize(
     "distance",
     [
-        MultiScaleMel(RATE, WINDOWS, BINS, True),
+        MultiScaleMel(RATE, WINDOWS, BINS, magnitudes=True),
         MultiScaleMelPower(RATE, WINDOWS, BINS),
         MultiScaleStft(WINDOWS),
     ],
